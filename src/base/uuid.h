@@ -1,0 +1,45 @@
+#pragma once
+
+#include <array>
+#include <compare>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace gateway {
+
+/// An entity's id as 16 bytes. Text form: 36 characters, hex 8-4-4-4-12, either case accepted, lower written.
+struct Uuid {
+  std::array<std::uint8_t, 16> bytes{};
+
+  static Uuid random();  ///< version 4
+  static std::optional<Uuid> parse(std::string_view text) noexcept;
+  [[nodiscard]] std::string to_string() const;
+  [[nodiscard]] bool is_nil() const noexcept { return *this == Uuid{}; }
+
+  friend auto operator<=>(const Uuid&, const Uuid&) = default;
+};
+
+/// 32 lower-case hex characters, unique enough to name a request: not a secret.
+void write_request_id(char (&out)[32]) noexcept;
+
+/// `length` characters of [A-Za-z0-9] from the system's random source; fit for secrets.
+std::string random_token(std::size_t length);
+
+}  // namespace gateway
+
+template <>
+struct std::hash<gateway::Uuid> {
+  std::size_t operator()(const gateway::Uuid& id) const noexcept {
+    std::uint64_t low;
+    std::uint64_t high;
+    std::memcpy(&low, id.bytes.data(), 8);
+    std::memcpy(&high, id.bytes.data() + 8, 8);
+    // Ids may come from clients and be sequential: mix, do not trust their randomness.
+    return static_cast<std::size_t>((low ^ (high * 0x9E3779B97F4A7C15ULL)) * 0xD6E8FEB86659FD93ULL >> 7);
+  }
+};
