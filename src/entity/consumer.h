@@ -1,0 +1,23 @@
+#pragma once
+
+#include <memory>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+
+#include "base/uuid.h"
+
+namespace gateway::entity {
+
+/// Who calls. Contract: entities.md section 4.
+struct Consumer {
+  Uuid id;
+  std::string id_text;    ///< the id as headers and logs show it
+  std::string username;   ///< empty when unset
+  std::string custom_id;  ///< empty when unset
+  std::shared_ptr<const nlohmann::json> document;  ///< whole, for the log record
+
+  /// From a validated document, as the store keeps it.
+  static Consumer from_json(const nlohmann::json& document);
+};
+
+}  // namespace gateway::entity

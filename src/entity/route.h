@@ -1,0 +1,47 @@
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/uuid.h"
+
+namespace gateway::entity {
+
+enum class Protocol : std::uint8_t { http, https, grpc, grpcs, tcp, tls, tls_passthrough, udp };
+
+/// Bit of a protocol in Route::protocols and PluginConfig::protocols.
+[[nodiscard]] constexpr std::uint8_t bit(Protocol protocol) noexcept {
+  return static_cast<std::uint8_t>(1U << static_cast<unsigned>(protocol));
+}
+
+enum class PathHandling : std::uint8_t { v0, v1 };
+
+/// What requests it takes and how their path changes. Contract: entities.md section 3.
+struct Route {
+  Uuid id;
+  std::string name;  ///< empty when unset
+  std::int64_t created_at = 0;  ///< seconds; ties in the `traditional` flavour
+  std::uint8_t protocols = 0;   ///< bits
+  std::vector<std::string> hosts;
+  std::vector<std::string> paths;  ///< "~/..." is a regular expression
+  std::vector<std::string> methods;
+  std::vector<std::pair<std::string, std::vector<std::string>>> headers;  ///< names lower-cased
+  std::vector<std::string> snis;
+  std::int64_t regex_priority = 0;
+  unsigned https_redirect_status_code = 426;
+  bool strip_path = true;
+  bool preserve_host = false;
+  bool request_buffering = true;
+  bool response_buffering = true;
+  PathHandling path_handling = PathHandling::v0;
+  std::optional<Uuid> service;
+
+  /// From a validated document, as the store keeps it.
+  static Route from_json(const nlohmann::json& document);
+};
+
+}  // namespace gateway::entity

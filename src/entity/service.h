@@ -1,0 +1,31 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+
+#include "base/uuid.h"
+#include "entity/route.h"
+
+namespace gateway::entity {
+
+/// An upstream API: where requests go. Contract: entities.md section 2.
+struct Service {
+  Uuid id;
+  std::string name;  ///< empty when unset
+  Protocol protocol = Protocol::http;
+  std::string host;
+  std::uint16_t port = 80;
+  std::string path;  ///< empty when unset
+  unsigned retries = 5;
+  std::chrono::milliseconds connect_timeout{60000};
+  std::chrono::milliseconds write_timeout{60000};
+  std::chrono::milliseconds read_timeout{60000};
+  bool enabled = true;
+
+  /// From a validated document, as the store keeps it.
+  static Service from_json(const nlohmann::json& document);
+};
+
+}  // namespace gateway::entity

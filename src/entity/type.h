@@ -1,0 +1,56 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace gateway::schema {
+class Record;
+}
+
+namespace gateway::entity {
+
+enum class OnDelete { restrict, cascade };
+
+/// A field that holds another entity's id, as `{"id": "<uuid>"}`.
+struct Foreign {
+  std::string field;      ///< "service"
+  std::string reference;  ///< "services"
+  OnDelete on_delete = OnDelete::restrict;
+};
+
+/// Where an entity's rows live while the gateway runs (architecture: three kinds of state).
+enum class State {
+  configuration,  ///< in the snapshot, whole
+  population,     ///< in the datastore, read through a cache
+};
+
+/// All that stores and the Admin API need to know of an entity; said once, by the entity.
+struct Type {
+  std::string name;                    ///< "keyauth_credentials": datastore and /schemas name
+  std::string collection;              ///< "key-auths": first path segment in the Admin API
+  std::string nested;                  ///< "key-auth": segment below its parents; usually the collection
+  std::string endpoint_key;            ///< unique field that may stand for the id in a path; empty: none
+  std::vector<std::string> unique;     ///< fields each unique by itself when not null
+  std::vector<std::string> cache_key;  ///< fields unique together, nulls included; empty: none
+  std::vector<Foreign> foreign;
+  State state = State::configuration;
+  bool has_ttl = false;                ///< rows may carry `ttl`: seconds to live, shown as what is left
+  std::shared_ptr<const schema::Record> schema;
+};
+
+/// Every entity this gateway knows, parents before children.
+class Catalog {
+ public:
+  explicit Catalog(std::vector<std::shared_ptr<const Type>> types) : types_(std::move(types)) {}
+
+  [[nodiscard]] const Type* find(std::string_view name) const;               ///< by datastore name
+  [[nodiscard]] const Type* find_collection(std::string_view segment) const; ///< by Admin path segment
+  [[nodiscard]] const std::vector<std::shared_ptr<const Type>>& types() const noexcept { return types_; }
+
+ private:
+  std::vector<std::shared_ptr<const Type>> types_;
+};
+
+}  // namespace gateway::entity

@@ -1,0 +1,107 @@
+#pragma once
+
+#include <cstdint>
+#include <memory_resource>
+#include <string_view>
+#include <vector>
+
+namespace gateway::http {
+
+/// Memory that lives as long as one request. Nothing taken from it is given back before the end.
+using Arena = std::pmr::monotonic_buffer_resource;
+
+/// Header names the gateway itself must recognise; found once, when the head is parsed.
+enum class Name : std::uint8_t {
+  other,
+  accept,
+  authorization,
+  connection,
+  content_length,
+  content_type,
+  date,
+  expect,
+  host,
+  keep_alive,
+  proxy_authorization,
+  proxy_connection,
+  proxy,
+  server,
+  te,
+  trailer,
+  transfer_encoding,
+  upgrade,
+  user_agent,
+  via,
+  x_forwarded_for,
+  x_forwarded_host,
+  x_forwarded_path,
+  x_forwarded_port,
+  x_forwarded_prefix,
+  x_forwarded_proto,
+  x_kong_request_id,
+  x_real_ip,
+};
+
+/// Case-insensitive; Name::other when the gateway has no interest of its own in it.
+[[nodiscard]] Name classify(std::string_view name) noexcept;
+
+/// The usual spelling: "Content-Length". Empty for Name::other.
+[[nodiscard]] std::string_view spelling(Name name) noexcept;
+
+/// ASCII only, as header names are.
+[[nodiscard]] bool equals_ignoring_case(std::string_view a, std::string_view b) noexcept;
+
+/// True when a comma separated list value has `token` (case-insensitive) as a member.
+[[nodiscard]] bool list_contains(std::string_view list, std::string_view token) noexcept;
+
+struct Header {
+  std::string_view name;  ///< as it came
+  std::string_view value; ///< without surrounding white space
+  Name id = Name::other;
+};
+
+/// A flat list in the order and spelling it came in. Names and values are views: into the connection's
+/// input buffer or the request's arena, both of which outlive the list.
+class Headers {
+ public:
+  explicit Headers(Arena& arena) : arena_(&arena), list_(&arena) {}
+
+  [[nodiscard]] const Header* find(Name id) const noexcept;              ///< first of that name
+  [[nodiscard]] const Header* find(std::string_view name) const noexcept;
+  [[nodiscard]] std::string_view value(Name id) const noexcept;          ///< first value; empty when absent
+  [[nodiscard]] std::string_view value(std::string_view name) const noexcept;
+  [[nodiscard]] std::size_t count(std::string_view name) const noexcept;
+
+  /// Views must outlive the list: use `keep` for text that does not.
+  void add(std::string_view name, std::string_view value);
+  void add(Name id, std::string_view value) { list_.push_back({spelling(id), value, id}); }
+  void add(Header header) { list_.push_back(header); }
+  /// Replaces the first and removes the rest, or adds.
+  void set(std::string_view name, std::string_view value);
+  void set(Name id, std::string_view value);
+  std::size_t remove(std::string_view name);  ///< how many there were
+  std::size_t remove(Name id);
+  void clear() noexcept { list_.clear(); }
+  void reserve(std::size_t count) { list_.reserve(count); }
+
+  /// Copies text into the arena.
+  [[nodiscard]] std::string_view keep(std::string_view text) const;
+
+  [[nodiscard]] std::size_t size() const noexcept { return list_.size(); }
+  [[nodiscard]] bool empty() const noexcept { return list_.empty(); }
+  [[nodiscard]] auto begin() const noexcept { return list_.begin(); }
+  [[nodiscard]] auto end() const noexcept { return list_.end(); }
+  [[nodiscard]] auto begin() noexcept { return list_.begin(); }
+  [[nodiscard]] auto end() noexcept { return list_.end(); }
+  template <class Predicate>
+  void erase_if(Predicate&& predicate) {
+    std::erase_if(list_, predicate);
+  }
+  [[nodiscard]] Arena& arena() const noexcept { return *arena_; }
+
+ private:
+  Arena* arena_;
+  std::pmr::vector<Header> list_;
+};
+
+}  // namespace gateway::http
