@@ -1,0 +1,186 @@
+#include "net/listener.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "base/log.h"
+
+namespace gateway::net {
+namespace asio = boost::asio;
+using boost::system::error_code;
+
+namespace {
+
+Error failed(const std::string& doing) { return Error{error_code(errno, boost::system::system_category()), Origin::gateway, doing}; }
+
+// A burst must not starve the connections already open.
+constexpr int accepts_per_wakeup = 64;
+
+}  // namespace
+
+std::uint16_t SocketAddress::port() const noexcept {
+  if (family() == AF_INET) return ntohs(reinterpret_cast<const sockaddr_in&>(storage).sin_port);
+  if (family() == AF_INET6) return ntohs(reinterpret_cast<const sockaddr_in6&>(storage).sin6_port);
+  return 0;
+}
+
+std::string SocketAddress::ip() const {
+  char text[INET6_ADDRSTRLEN] = "";
+  if (family() == AF_INET) {
+    inet_ntop(AF_INET, &reinterpret_cast<const sockaddr_in&>(storage).sin_addr, text, sizeof text);
+  } else if (family() == AF_INET6) {
+    const in6_addr& address = reinterpret_cast<const sockaddr_in6&>(storage).sin6_addr;
+    // An IPv4 client of a dual-stack listener is the same client as on an IPv4 one.
+    if (IN6_IS_ADDR_V4MAPPED(&address)) {
+      inet_ntop(AF_INET, &address.s6_addr[12], text, sizeof text);
+    } else {
+      inet_ntop(AF_INET6, &address, text, sizeof text);
+    }
+  } else {
+    return "unix:";
+  }
+  return text;
+}
+
+std::string SocketAddress::to_string() const {
+  if (family() == AF_INET) return ip() + ':' + std::to_string(port());
+  if (family() == AF_INET6) return '[' + ip() + "]:" + std::to_string(port());
+  return std::string("unix:") + reinterpret_cast<const sockaddr_un&>(storage).sun_path;
+}
+
+Stream::Endpoint SocketAddress::endpoint() const {
+  return {&storage, size, family() == AF_UNIX ? 0 : IPPROTO_TCP};
+}
+
+std::optional<SocketAddress> SocketAddress::from_ip(std::string_view ip, std::uint16_t port) {
+  const std::string text(ip.substr(0, INET6_ADDRSTRLEN));
+  SocketAddress address;
+  auto& v4 = reinterpret_cast<sockaddr_in&>(address.storage);
+  if (inet_pton(AF_INET, text.c_str(), &v4.sin_addr) == 1) {
+    v4.sin_family = AF_INET;
+    v4.sin_port = htons(port);
+    address.size = sizeof v4;
+    return address;
+  }
+  auto& v6 = reinterpret_cast<sockaddr_in6&>(address.storage);
+  if (inet_pton(AF_INET6, text.c_str(), &v6.sin6_addr) == 1) {
+    v6.sin6_family = AF_INET6;
+    v6.sin6_port = htons(port);
+    address.size = sizeof v6;
+    return address;
+  }
+  return std::nullopt;
+}
+
+Result<SocketAddress> SocketAddress::from_path(std::string_view path) {
+  SocketAddress address;
+  auto& unix_address = reinterpret_cast<sockaddr_un&>(address.storage);
+  if (path.empty() || path.size() >= sizeof unix_address.sun_path) {
+    errno = ENAMETOOLONG;
+    return failed("using the socket path " + std::string(path));
+  }
+  unix_address.sun_family = AF_UNIX;
+  std::memcpy(unix_address.sun_path, path.data(), path.size());
+  address.size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path.size() + 1);
+  return address;
+}
+
+ListeningSocket::~ListeningSocket() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+Result<ListeningSocket> ListeningSocket::open(const SocketAddress& address, int backlog) {
+  const std::string doing = "listening on " + address.to_string();
+  ListeningSocket socket(::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (socket.descriptor_ < 0) return failed(doing);
+  const int on = 1;
+  if (address.family() == AF_UNIX) {
+    // A socket file nobody answers on is left over from a crash; one that answers is somebody's.
+    const int probe = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const bool alive = probe >= 0 && ::connect(probe, reinterpret_cast<const sockaddr*>(&address.storage), address.size) == 0;
+    if (probe >= 0) ::close(probe);
+    if (!alive) {
+      const char* path = reinterpret_cast<const sockaddr_un&>(address.storage).sun_path;
+      struct stat file {};
+      if (::lstat(path, &file) == 0 && S_ISSOCK(file.st_mode)) ::unlink(path);
+    }
+  } else {
+    ::setsockopt(socket.descriptor_, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (::setsockopt(socket.descriptor_, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) != 0) return failed(doing);
+    // Accepted sockets inherit it.
+    ::setsockopt(socket.descriptor_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    if (address.family() == AF_INET6) ::setsockopt(socket.descriptor_, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
+  }
+  if (::bind(socket.descriptor_, reinterpret_cast<const sockaddr*>(&address.storage), address.size) != 0) return failed(doing);
+  if (::listen(socket.descriptor_, backlog) != 0) return failed(doing);
+  return socket;
+}
+
+Result<ListeningSocket> ListeningSocket::duplicate() const {
+  ListeningSocket copy(::fcntl(descriptor_, F_DUPFD_CLOEXEC, 0));
+  if (copy.descriptor_ < 0) return failed("sharing a listening socket");
+  return copy;
+}
+
+SocketAddress ListeningSocket::local_address() const {
+  SocketAddress address;
+  address.size = sizeof address.storage;
+  ::getsockname(descriptor_, reinterpret_cast<sockaddr*>(&address.storage), &address.size);
+  return address;
+}
+
+Listener::Listener(Loop& loop, ListeningSocket socket, Accepted accepted)
+    : local_(socket.local_address()), socket_(loop.io()), pause_(loop.io()), accepted_(std::move(accepted)) {
+  socket_.assign(socket.release());
+}
+
+void Listener::start() { wait(); }
+
+void Listener::stop() {
+  stopped_ = true;
+  error_code ignored;
+  socket_.close(ignored);
+  pause_.cancel();
+}
+
+void Listener::wait() {
+  socket_.async_wait(Descriptor::wait_read, [this](const error_code& error) {
+    if (!error && !stopped_) accept_some();
+  });
+}
+
+void Listener::accept_some() {
+  for (int i = 0; i < accepts_per_wakeup && !stopped_; ++i) {
+    SocketAddress peer;
+    peer.size = sizeof peer.storage;
+    const int descriptor = ::accept4(socket_.native_handle(), reinterpret_cast<sockaddr*>(&peer.storage), &peer.size,
+                                     SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (descriptor >= 0) {
+      accepted_(descriptor, peer);
+      continue;
+    }
+    if (errno == EAGAIN || errno == EWOULDBLOCK) break;
+    if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) return pause(errno);
+    // Anything else is about the one connection that did not come (ECONNABORTED, EPROTO, EINTR).
+  }
+  if (!stopped_) wait();
+}
+
+// Waiting for readiness would spin: the connection that cannot be accepted stays in the queue.
+void Listener::pause(int error) {
+  log::error("accept on {} failed: {}; pausing", local_.to_string(), std::strerror(error));
+  pause_.expires_after(std::chrono::milliseconds(200));
+  pause_.async_wait([this](const error_code& cancelled) {
+    if (!cancelled && !stopped_) accept_some();
+  });
+}
+
+}  // namespace gateway::net

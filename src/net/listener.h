@@ -1,0 +1,87 @@
+#pragma once
+
+#include <sys/socket.h>
+
+#include <boost/asio/basic_waitable_timer.hpp>
+#include <boost/asio/posix/basic_stream_descriptor.hpp>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "net/loop.h"
+#include "net/stream.h"
+
+namespace gateway::net {
+
+/// An address in the kernel's own form, so that TCP and unix sockets go one way.
+struct SocketAddress {
+  sockaddr_storage storage{};
+  socklen_t size = 0;
+
+  [[nodiscard]] int family() const noexcept { return storage.ss_family; }
+  [[nodiscard]] std::uint16_t port() const noexcept;      ///< 0 for unix sockets
+  [[nodiscard]] std::string ip() const;                   ///< "127.0.0.1", "::1", "unix:"
+  [[nodiscard]] std::string to_string() const;            ///< "127.0.0.1:80", "[::1]:80", "unix:/path"
+  [[nodiscard]] Stream::Endpoint endpoint() const;
+
+  /// A literal IPv4 or IPv6 address; nullopt otherwise.
+  static std::optional<SocketAddress> from_ip(std::string_view ip, std::uint16_t port);
+  /// Errors: the path does not fit (107 bytes).
+  static Result<SocketAddress> from_path(std::string_view path);
+};
+
+/// A bound and listening socket, owned. For TCP each worker has one of its own on the same port
+/// (SO_REUSEPORT); a unix socket is bound once and shared by duplicate().
+class ListeningSocket {
+ public:
+  ListeningSocket() = default;
+  ListeningSocket(ListeningSocket&& other) noexcept : descriptor_(std::exchange(other.descriptor_, -1)) {}
+  ListeningSocket& operator=(ListeningSocket&& other) noexcept {
+    std::swap(descriptor_, other.descriptor_);
+    return *this;
+  }
+  ~ListeningSocket();
+
+  /// Errors: the address is in use, not ours, not permitted.
+  static Result<ListeningSocket> open(const SocketAddress& address, int backlog);
+  [[nodiscard]] Result<ListeningSocket> duplicate() const;
+  [[nodiscard]] SocketAddress local_address() const;
+  [[nodiscard]] int descriptor() const noexcept { return descriptor_; }
+  int release() noexcept { return std::exchange(descriptor_, -1); }
+
+ private:
+  explicit ListeningSocket(int descriptor) noexcept : descriptor_(descriptor) {}
+  int descriptor_ = -1;
+};
+
+/// Accepts on one loop until stopped. A lack of descriptors or memory pauses it; it never spins or dies.
+class Listener {
+ public:
+  /// Takes the accepted, non-blocking descriptor over.
+  using Accepted = std::function<void(int descriptor, const SocketAddress& peer)>;
+
+  Listener(Loop& loop, ListeningSocket socket, Accepted accepted);
+
+  void start();
+  /// No more connections from here on; the port is closed.
+  void stop();
+  [[nodiscard]] const SocketAddress& local_address() const noexcept { return local_; }
+
+ private:
+  void wait();
+  void accept_some();
+  void pause(int error);
+
+  using Descriptor = boost::asio::posix::basic_stream_descriptor<boost::asio::io_context::executor_type>;
+  using Timer = boost::asio::basic_waitable_timer<Steady, boost::asio::wait_traits<Steady>, boost::asio::io_context::executor_type>;
+
+  SocketAddress local_;
+  Descriptor socket_;
+  Timer pause_;
+  Accepted accepted_;
+  bool stopped_ = false;
+};
+
+}  // namespace gateway::net

@@ -1,0 +1,31 @@
+#include "net/loop.h"
+
+#include <chrono>
+
+namespace gateway::net {
+
+Loop::Loop() : io_(BOOST_ASIO_CONCURRENCY_HINT_UNSAFE_IO), timer_(io_) {}
+
+void Loop::run() {
+  Executor::set_current(this);
+  tick();
+  const auto keep_alive = boost::asio::make_work_guard(io_);
+  io_.run();
+  Executor::set_current(nullptr);
+}
+
+void Loop::stop() { io_.stop(); }
+
+// One timer for all deadlines: a timer per request would cost system calls.
+void Loop::tick() {
+  deadlines_.advance(Steady::now());
+  if (++ticks_ % DeadlineWheel::ticks_per_second == 0) {
+    for (const auto& work : each_second_) work();
+  }
+  timer_.expires_after(DeadlineWheel::tick);
+  timer_.async_wait([this](const boost::system::error_code& error) {
+    if (!error) tick();
+  });
+}
+
+}  // namespace gateway::net

@@ -1,0 +1,52 @@
+#pragma once
+
+#include <atomic>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <functional>
+
+#include "base/executor.h"
+#include "net/block_pool.h"
+#include "net/deadline.h"
+
+namespace gateway::net {
+
+/// The Asio back end this file was compiled with.
+#if defined(BOOST_ASIO_HAS_IO_URING) && defined(BOOST_ASIO_DISABLE_EPOLL)
+inline constexpr bool on_io_uring = true;
+#else
+inline constexpr bool on_io_uring = false;
+#endif
+
+/// A thread's event loop with what its connections share: deadlines and buffers. Everything here but
+/// post() and stop() belongs to the thread that runs it.
+class Loop final : public Executor {
+ public:
+  Loop();
+
+  /// Runs until stop(). The calling thread becomes the loop's.
+  void run();
+  /// Ends run() soon. Any thread.
+  void stop();
+  void post(std::function<void()> work) override { boost::asio::post(io_, std::move(work)); }
+
+  [[nodiscard]] boost::asio::io_context& io() noexcept { return io_; }
+  [[nodiscard]] DeadlineWheel& deadlines() noexcept { return deadlines_; }
+  [[nodiscard]] BlockPool& blocks() noexcept { return blocks_; }
+
+  /// Called about once a second on the loop's thread.
+  void every_second(std::function<void()> work) { each_second_.push_back(std::move(work)); }
+
+ private:
+  void tick();
+
+  boost::asio::io_context io_;
+  BlockPool blocks_;
+  DeadlineWheel deadlines_;
+  boost::asio::steady_timer timer_;
+  std::vector<std::function<void()>> each_second_;
+  unsigned ticks_ = 0;
+};
+
+}  // namespace gateway::net

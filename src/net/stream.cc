@@ -1,0 +1,215 @@
+#include "net/stream.h"
+
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include <boost/asio/error.hpp>
+#include <cassert>
+#include <cerrno>
+#include <cstring>
+
+namespace gateway::net {
+namespace asio = boost::asio;
+using boost::system::error_code;
+
+Stream::Stream(Loop& loop, std::size_t block_size)
+    : loop_(loop),
+      socket_(loop.io()),
+      block_size_(block_size),
+      deadline_(
+          loop.deadlines(),
+          [](void* owner) {
+            auto& stream = *static_cast<Stream*>(owner);
+            stream.timed_out_ = true;
+            stream.cancel();
+          },
+          this) {}
+
+Stream::~Stream() { assert(!reading_); }
+
+error_code Stream::explain(const error_code& error) const noexcept {
+  if (error == asio::error::operation_aborted && timed_out_) return asio::error::timed_out;
+  return error;
+}
+
+void Stream::arm() {
+  if (reading_ || ended_ || error_) return;
+  if (!block_) {
+    block_ = loop_.blocks().take(block_size_);
+    begin_ = end_ = 0;
+  } else if (begin_ == end_) {
+    begin_ = end_ = 0;
+  } else if (end_ == block_.size() && begin_ > 0) {
+    std::memmove(block_.data(), block_.data() + begin_, end_ - begin_);
+    end_ -= begin_;
+    begin_ = 0;
+  }
+  if (end_ == block_.size()) return;
+  reading_ = true;
+  socket_.async_read_some(asio::buffer(block_.data() + end_, block_.size() - end_),
+                          [this](const error_code& error, std::size_t bytes) { on_read(error, bytes); });
+}
+
+void Stream::on_read(const error_code& error, std::size_t bytes) {
+  reading_ = false;
+  end_ += bytes;
+  if (error == asio::error::eof) {
+    ended_ = true;
+  } else if (error) {
+    error_ = explain(error);
+  }
+  if (waiting_) {
+    std::exchange(waiting_, nullptr).resume();
+  } else if ((ended_ || error_) && observer_ != nullptr) {
+    observer_->stream_ended();
+  }
+}
+
+bool Stream::More::await_suspend(std::coroutine_handle<> waiting) {
+  stream_.arm();
+  if (!stream_.reading_) return false;  // no room: the caller sees that nothing was added
+  stream_.waiting_ = waiting;
+  return true;
+}
+
+Result<bool> Stream::More::await_resume() {
+  if (stream_.error_) return Error{stream_.error_, Origin::gateway, "reading"};
+  return !stream_.ended_;
+}
+
+Block Stream::take_block(std::size_t bytes) {
+  assert(!reading_);
+  const std::size_t rest = end_ - begin_ - bytes;
+  Block fresh;
+  if (rest > 0) {
+    fresh = loop_.blocks().take(std::max(rest, block_size_));
+    std::memcpy(fresh.data(), block_.data() + begin_ + bytes, rest);
+  }
+  begin_ = 0;
+  end_ = rest;
+  return std::exchange(block_, std::move(fresh));
+}
+
+void Stream::reserve(std::size_t capacity) {
+  assert(!reading_);
+  if (block_ && block_.size() >= capacity) {
+    if (begin_ > 0) {
+      std::memmove(block_.data(), block_.data() + begin_, end_ - begin_);
+      end_ -= begin_;
+      begin_ = 0;
+    }
+    return;
+  }
+  Block larger = loop_.blocks().take(capacity);
+  if (end_ > begin_) std::memcpy(larger.data(), block_.data() + begin_, end_ - begin_);
+  end_ -= begin_;
+  begin_ = 0;
+  block_ = std::move(larger);
+}
+
+void Stream::release_block() noexcept {
+  if (reading_ || begin_ != end_) return;
+  block_ = Block();
+  begin_ = end_ = 0;
+}
+
+Stream::Write::Write(Stream& stream, std::initializer_list<std::string_view> pieces) noexcept : stream_(stream) {
+  assert(pieces.size() <= max_pieces);
+  std::size_t i = 0;
+  for (const std::string_view piece : pieces) {
+    if (piece.empty()) continue;
+    pieces_[i++] = asio::buffer(piece.data(), piece.size());
+    left_ += piece.size();
+  }
+}
+
+void Stream::Write::advance(std::size_t bytes) noexcept {
+  left_ -= bytes;
+  for (asio::const_buffer& piece : pieces_) {
+    const std::size_t part = std::min(bytes, piece.size());
+    piece += part;
+    bytes -= part;
+    if (bytes == 0) break;
+  }
+}
+
+// A socket buffer nearly always has room, so trying first saves a trip through the loop. On io_uring the
+// trip is the point: many writes leave with one system call.
+bool Stream::Write::await_ready() noexcept {
+  if (left_ == 0) return true;
+  if constexpr (on_io_uring) return false;
+  while (left_ > 0) {
+    std::array<iovec, max_pieces> vectors;
+    std::size_t count = 0;
+    for (const asio::const_buffer& piece : pieces_) {
+      if (piece.size() > 0) vectors[count++] = {const_cast<void*>(piece.data()), piece.size()};
+    }
+    msghdr message{};
+    message.msg_iov = vectors.data();
+    message.msg_iovlen = count;
+    const ssize_t sent = ::sendmsg(stream_.socket_.native_handle(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent < 0) {
+      if (errno == EINTR) continue;
+      if (errno == EAGAIN || errno == EWOULDBLOCK) return false;
+      error_ = error_code(errno, boost::system::system_category());
+      return true;
+    }
+    advance(static_cast<std::size_t>(sent));
+  }
+  return true;
+}
+
+void Stream::Write::await_suspend(std::coroutine_handle<> waiting) {
+  waiting_ = waiting;
+  start();
+}
+
+void Stream::Write::start() {
+  stream_.socket_.async_write_some(pieces_, [this](const error_code& error, std::size_t bytes) {
+    advance(bytes);
+    if (error) error_ = stream_.explain(error);
+    if (error || left_ == 0) return waiting_.resume();
+    start();
+  });
+}
+
+Status Stream::Write::await_resume() {
+  if (error_) return Error{error_, Origin::gateway, "writing"};
+  return Status{};
+}
+
+bool Stream::Connect::await_suspend(std::coroutine_handle<> waiting) {
+  waiting_ = waiting;
+  stream_.socket_.open(peer_.protocol(), error_);
+  if (error_) return false;
+  stream_.socket_.async_connect(peer_, [this](const error_code& error) {
+    error_ = stream_.explain(error);
+    waiting_.resume();
+  });
+  return true;
+}
+
+Status Stream::Connect::await_resume() {
+  if (error_) return Error{error_, Origin::upstream, "connecting"};
+  return Status{};
+}
+
+void Stream::cancel() noexcept {
+  error_code ignored;
+  socket_.cancel(ignored);
+}
+
+void Stream::shutdown_send() noexcept {
+  error_code ignored;
+  socket_.shutdown(Socket::shutdown_send, ignored);
+}
+
+bool Stream::Finish::await_ready() noexcept {
+  stream_.observer_ = nullptr;
+  stream_.deadline_.clear();
+  error_code ignored;
+  stream_.socket_.close(ignored);
+  return !stream_.reading_;
+}
+
+}  // namespace gateway::net

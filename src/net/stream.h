@@ -1,0 +1,167 @@
+#pragma once
+
+#include <array>
+#include <boost/asio/basic_stream_socket.hpp>
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/generic/stream_protocol.hpp>
+#include <boost/asio/io_context.hpp>
+#include <chrono>
+#include <coroutine>
+#include <cstddef>
+#include <string_view>
+#include <utility>
+
+#include "base/result.h"
+#include "net/block_pool.h"
+#include "net/deadline.h"
+#include "net/loop.h"
+
+namespace gateway::net {
+
+/// A connected socket (TCP or unix) with its input buffer and one deadline.
+///
+/// It reads ahead: `arm` starts a read that nobody waits for, which both brings the next message and tells
+/// when the other side goes away. Its thread is the loop's. All waits end with timed_out when the deadline
+/// passes and with operation_aborted after cancel(); a stream that timed out or was cancelled is only good
+/// to be closed.
+class Stream {
+ public:
+  using Socket = boost::asio::basic_stream_socket<boost::asio::generic::stream_protocol, boost::asio::io_context::executor_type>;
+  using Endpoint = boost::asio::generic::stream_protocol::endpoint;
+
+  /// Told that the other side ended or broke the connection while nobody was waiting to read.
+  class Observer {
+   public:
+    virtual void stream_ended() = 0;
+
+   protected:
+    ~Observer() = default;
+  };
+
+  Stream(Loop& loop, std::size_t block_size);
+  Stream(const Stream&) = delete;
+  Stream& operator=(const Stream&) = delete;
+  /// Only when nothing is in flight: await finish() first.
+  ~Stream();
+
+  [[nodiscard]] Socket& socket() noexcept { return socket_; }
+  void observe(Observer* observer) noexcept { observer_ = observer; }
+
+  // Input
+
+  /// What has been read and not consumed. Valid until the next wait, take_block or reserve.
+  [[nodiscard]] std::string_view data() const noexcept { return {block_.data() + begin_, end_ - begin_}; }
+  void consume(std::size_t bytes) noexcept { begin_ += bytes; }
+  /// The other side has sent its last byte (which data() may still hold).
+  [[nodiscard]] bool ended() const noexcept { return ended_; }
+  [[nodiscard]] bool reading() const noexcept { return reading_; }
+
+  /// Starts reading ahead, unless that is going on already, the other side ended, or no room is left.
+  void arm();
+
+  /// Gives away the block that holds the first `bytes` of data(), so that views into them stay valid;
+  /// what follows them moves to a new block. Only when no read is in flight.
+  Block take_block(std::size_t bytes);
+
+  /// Makes room for `capacity` bytes of unconsumed data in all. Only when no read is in flight.
+  void reserve(std::size_t capacity);
+
+  /// Gives the block back when it is empty and nothing is in flight.
+  void release_block() noexcept;
+
+  /// Waits for more data. False: the other side has ended. Errors: network, timed_out.
+  class More {
+   public:
+    explicit More(Stream& stream) noexcept : stream_(stream), had_(stream.end_) {}
+    bool await_ready() const noexcept { return stream_.ended_ || stream_.error_; }
+    bool await_suspend(std::coroutine_handle<> waiting);
+    Result<bool> await_resume();
+
+   private:
+    Stream& stream_;
+    std::size_t had_;
+  };
+  [[nodiscard]] More more() noexcept { return More(*this); }
+
+  // Output
+
+  static constexpr std::size_t max_pieces = 4;
+
+  /// Writes every byte of up to max_pieces pieces. Errors: network, timed_out.
+  class Write {
+   public:
+    Write(Stream& stream, std::initializer_list<std::string_view> pieces) noexcept;
+    bool await_ready() noexcept;
+    void await_suspend(std::coroutine_handle<> waiting);
+    Status await_resume();
+
+   private:
+    void start();
+    void advance(std::size_t bytes) noexcept;
+    Stream& stream_;
+    std::array<boost::asio::const_buffer, max_pieces> pieces_{};
+    std::size_t left_ = 0;
+    boost::system::error_code error_;
+    std::coroutine_handle<> waiting_;
+  };
+  [[nodiscard]] Write write(std::initializer_list<std::string_view> pieces) noexcept { return Write(*this, pieces); }
+
+  // Connecting and ending
+
+  class Connect {
+   public:
+    Connect(Stream& stream, const Endpoint& peer) : stream_(stream), peer_(peer) {}
+    bool await_ready() const noexcept { return false; }
+    bool await_suspend(std::coroutine_handle<> waiting);
+    Status await_resume();
+
+   private:
+    Stream& stream_;
+    Endpoint peer_;
+    boost::system::error_code error_;
+    std::coroutine_handle<> waiting_;
+  };
+  [[nodiscard]] Connect connect(const Endpoint& peer) { return Connect(*this, peer); }
+
+  void expires_after(std::chrono::milliseconds after) noexcept { deadline_.set(after); }
+  void never_expires() noexcept { deadline_.clear(); }
+  [[nodiscard]] bool timed_out() const noexcept { return timed_out_; }
+
+  /// Ends all waits.
+  void cancel() noexcept;
+  /// Tells the other side that no more bytes follow.
+  void shutdown_send() noexcept;
+
+  /// Closes the socket and waits until nothing is in flight: then the stream may be destroyed.
+  class Finish {
+   public:
+    explicit Finish(Stream& stream) noexcept : stream_(stream) {}
+    bool await_ready() noexcept;
+    void await_suspend(std::coroutine_handle<> waiting) noexcept { stream_.waiting_ = waiting; }
+    void await_resume() const noexcept {}
+
+   private:
+    Stream& stream_;
+  };
+  [[nodiscard]] Finish finish() noexcept { return Finish(*this); }
+
+ private:
+  void on_read(const boost::system::error_code& error, std::size_t bytes);
+  [[nodiscard]] boost::system::error_code explain(const boost::system::error_code& error) const noexcept;
+
+  Loop& loop_;
+  Socket socket_;
+  std::size_t block_size_;
+  Block block_;
+  std::size_t begin_ = 0;
+  std::size_t end_ = 0;
+  bool reading_ = false;
+  bool ended_ = false;
+  bool timed_out_ = false;
+  boost::system::error_code error_;  // of the last read
+  std::coroutine_handle<> waiting_;  // for data, or for the end
+  Observer* observer_ = nullptr;
+  Deadline deadline_;
+};
+
+}  // namespace gateway::net

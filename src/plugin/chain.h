@@ -1,0 +1,122 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "base/shared_map.h"
+#include "base/uuid.h"
+#include "plugin/plugin.h"
+
+namespace gateway::plugin {
+
+/// A plugin made from one row of `plugins`.
+using Instance = std::shared_ptr<const Plugin>;
+
+/// One plugin's configurations for one (route, service), by whom they apply to. Exactly one runs.
+/// Order: Kong 3.9 plugin precedence, route+service+consumer down to global.
+struct Slot {
+  Phase phases = Phase::access;
+  std::string_view name;
+  Instance base;                                      ///< for every consumer: may be null
+  bool base_beats_consumer = false;                   ///< it names route and service, so a row for the consumer alone loses
+  std::unordered_map<Uuid, Instance> by_consumer;     ///< rows that name the route or service, and a consumer
+  std::shared_ptr<const SharedMap<Uuid, Instance, 64>> consumer_only;  ///< rows that name a consumer alone; may be null
+
+  [[nodiscard]] const Plugin* choose(const entity::Consumer* consumer) const {
+    if (consumer != nullptr) {
+      if (const auto found = by_consumer.find(consumer->id); found != by_consumer.end()) return found->second.get();
+      if (!base_beats_consumer && consumer_only) {
+        if (const Instance* found = consumer_only->find(consumer->id)) return found->get();
+      }
+    }
+    return base.get();
+  }
+};
+
+/// What runs for one (route, service), highest priority first. A request walks the array.
+struct Chain {
+  std::vector<Slot> slots;
+  bool buffers_response = false;  ///< some plugin has a response phase
+  bool filters_body = false;
+  bool logs = false;
+};
+
+/// All chains of a snapshot. Cheap to copy; see SharedMap.
+class Chains {
+ public:
+  [[nodiscard]] const Chain& global() const noexcept { return *global_; }
+  [[nodiscard]] const Chain& of(const entity::Route& route) const {
+    if (by_route_.size() > 0) {
+      if (const auto* found = by_route_.find(route.id)) return **found;
+    }
+    if (route.service && by_service_.size() > 0) {
+      if (const auto* found = by_service_.find(*route.service)) return **found;
+    }
+    return *global_;
+  }
+
+ private:
+  friend class ChainBuilder;
+  using Map = SharedMap<Uuid, std::shared_ptr<const Chain>>;
+  std::shared_ptr<const Chain> global_ = std::make_shared<const Chain>();
+  Map by_service_;
+  Map by_route_;
+};
+
+/// Keeps the chains right as rows of `plugins` and routes come and go. Control thread only.
+///
+/// A change costs in proportion to the chains it touches: one for a row bound to a route, those of its
+/// routes with rows of their own for a service, all of them for a global one.
+class ChainBuilder {
+ public:
+  /// The service a route belongs to now; nullopt when it has none or does not exist.
+  using ServiceOf = std::function<std::optional<Uuid>(const Uuid& route)>;
+
+  ChainBuilder(std::vector<PluginType> types, const Services& services, ServiceOf service_of);
+
+  /// Rows of plugins this build does not have, or that cannot be made, are left out with a log line.
+  void set(const entity::PluginConfig& row);
+  void erase(const Uuid& row);
+  /// The route was created, removed, or given to another service.
+  void route_changed(const Uuid& route);
+
+  /// The chains as they should be now. Rebuilds what changed since the last call.
+  const Chains& chains();
+
+ private:
+  struct Row {
+    entity::PluginConfig config;
+    Instance instance;
+  };
+  using RowPtr = std::shared_ptr<const Row>;
+  using Rows = std::unordered_map<Uuid, RowPtr>;
+  using Consumers = SharedMap<Uuid, Instance, 64>;
+
+  [[nodiscard]] const PluginType* type_of(std::string_view name) const;
+  void touch(const entity::PluginConfig& config);
+  [[nodiscard]] Rows* home_of(const entity::PluginConfig& config);
+  [[nodiscard]] Slot slot_for(const PluginType& type, const std::optional<Uuid>& route, const std::optional<Uuid>& service) const;
+  [[nodiscard]] std::shared_ptr<const Chain> build(const std::optional<Uuid>& route, const std::optional<Uuid>& service) const;
+  void rebuild_route(const Uuid& route);
+  void rebuild_service(const Uuid& service);
+
+  std::vector<PluginType> types_;  // in the order they run
+  const Services& services_;
+  ServiceOf service_of_;
+  Rows rows_;
+  std::unordered_map<Uuid, Rows> rows_of_route_;
+  std::unordered_map<Uuid, Rows> rows_of_service_;  // and no route
+  Rows rows_of_all_;                                // no route, no service, no consumer
+  std::unordered_map<std::string, std::shared_ptr<Consumers>> rows_of_consumers_;  // a consumer alone, by plugin
+  Chains chains_;
+  bool all_stale_ = false;
+  std::unordered_set<Uuid> stale_routes_;
+  std::unordered_set<Uuid> stale_services_;
+};
+
+}  // namespace gateway::plugin
