@@ -2,6 +2,7 @@
 #
 #   gateway_room(router LINKS entity PCRE2...)             plain C++: compiled once
 #   gateway_room(net LOOP LINKS base ...)                  knows the event loop: compiled per Asio back end
+#   gateway_room(net_address FOLDER net ONLY address.cc)   the part of a folder that does not
 #
 # LOOP rooms exist twice, `net` on epoll and `net-uring` on io_uring, because Asio picks its back end when it is
 # compiled. A plain room must not link a LOOP room: it would bind one flavour to the other.
@@ -19,7 +20,7 @@ set(ASIO_DEFINITIONS BOOST_ASIO_NO_DEPRECATED BOOST_ASIO_DISABLE_BOOST_COROUTINE
 set(URING_DEFINITIONS BOOST_ASIO_HAS_IO_URING BOOST_ASIO_DISABLE_EPOLL)
 
 function(gateway_room name)
-  cmake_parse_arguments(ROOM "LOOP" "FOLDER" "LINKS;EXCLUDE" ${ARGN})
+  cmake_parse_arguments(ROOM "LOOP" "FOLDER" "LINKS;ONLY;EXCLUDE" ${ARGN})
   if(NOT ROOM_FOLDER)
     set(ROOM_FOLDER ${name})
   endif()
@@ -32,6 +33,11 @@ function(gateway_room name)
   endif()
   if(benches)
     list(REMOVE_ITEM sources ${benches})
+  endif()
+  if(ROOM_ONLY)
+    list(TRANSFORM ROOM_ONLY PREPEND ${folder}/ OUTPUT_VARIABLE sources)
+    set(tests "")
+    set(benches "")
   endif()
   foreach(skip ${ROOM_EXCLUDE})
     list(REMOVE_ITEM sources ${folder}/${skip})

@@ -1,36 +1,16 @@
 #pragma once
 
-#include <sys/socket.h>
-
 #include <boost/asio/basic_waitable_timer.hpp>
 #include <boost/asio/posix/basic_stream_descriptor.hpp>
 #include <functional>
-#include <optional>
-#include <string>
-#include <string_view>
+#include <utility>
 
 #include "base/result.h"
+#include "net/address.h"
 #include "net/loop.h"
 #include "net/stream.h"
 
 namespace gateway::net {
-
-/// An address in the kernel's own form, so that TCP and unix sockets go one way.
-struct SocketAddress {
-  sockaddr_storage storage{};
-  socklen_t size = 0;
-
-  [[nodiscard]] int family() const noexcept { return storage.ss_family; }
-  [[nodiscard]] std::uint16_t port() const noexcept;      ///< 0 for unix sockets
-  [[nodiscard]] std::string ip() const;                   ///< "127.0.0.1", "::1", "unix:"
-  [[nodiscard]] std::string to_string() const;            ///< "127.0.0.1:80", "[::1]:80", "unix:/path"
-  [[nodiscard]] Stream::Endpoint endpoint() const;
-
-  /// A literal IPv4 or IPv6 address; nullopt otherwise.
-  static std::optional<SocketAddress> from_ip(std::string_view ip, std::uint16_t port);
-  /// Errors: the path does not fit (107 bytes).
-  static Result<SocketAddress> from_path(std::string_view path);
-};
 
 /// A bound and listening socket, owned. For TCP each worker has one of its own on the same port
 /// (SO_REUSEPORT); a unix socket is bound once and shared by duplicate().

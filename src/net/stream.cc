@@ -1,9 +1,11 @@
 #include "net/stream.h"
 
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
 #include <boost/asio/error.hpp>
+#include <boost/asio/ip/tcp.hpp>
 #include <cassert>
 #include <cerrno>
 #include <cstring>
@@ -180,9 +182,11 @@ Status Stream::Write::await_resume() {
 
 bool Stream::Connect::await_suspend(std::coroutine_handle<> waiting) {
   waiting_ = waiting;
-  stream_.socket_.open(peer_.protocol(), error_);
+  const asio::generic::stream_protocol::endpoint endpoint(&peer_.storage, peer_.size, peer_.family() == AF_UNIX ? 0 : IPPROTO_TCP);
+  stream_.socket_.open(endpoint.protocol(), error_);
   if (error_) return false;
-  stream_.socket_.async_connect(peer_, [this](const error_code& error) {
+  if (peer_.family() != AF_UNIX) stream_.socket_.set_option(asio::ip::tcp::no_delay(true), error_);
+  stream_.socket_.async_connect(endpoint, [this](const error_code& error) {
     error_ = stream_.explain(error);
     waiting_.resume();
   });

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "base/result.h"
+#include "net/address.h"
 #include "net/block_pool.h"
 #include "net/deadline.h"
 #include "net/loop.h"
@@ -27,7 +28,6 @@ namespace gateway::net {
 class Stream {
  public:
   using Socket = boost::asio::basic_stream_socket<boost::asio::generic::stream_protocol, boost::asio::io_context::executor_type>;
-  using Endpoint = boost::asio::generic::stream_protocol::endpoint;
 
   /// Told that the other side ended or broke the connection while nobody was waiting to read.
   class Observer {
@@ -110,18 +110,18 @@ class Stream {
 
   class Connect {
    public:
-    Connect(Stream& stream, const Endpoint& peer) : stream_(stream), peer_(peer) {}
+    Connect(Stream& stream, const SocketAddress& peer) : stream_(stream), peer_(peer) {}
     bool await_ready() const noexcept { return false; }
     bool await_suspend(std::coroutine_handle<> waiting);
     Status await_resume();
 
    private:
     Stream& stream_;
-    Endpoint peer_;
+    const SocketAddress& peer_;
     boost::system::error_code error_;
     std::coroutine_handle<> waiting_;
   };
-  [[nodiscard]] Connect connect(const Endpoint& peer) { return Connect(*this, peer); }
+  [[nodiscard]] Connect connect(const SocketAddress& peer) { return Connect(*this, peer); }
 
   void expires_after(std::chrono::milliseconds after) noexcept { deadline_.set(after); }
   void never_expires() noexcept { deadline_.clear(); }
