@@ -1,0 +1,142 @@
+#include "snapshot/publisher.h"
+
+#include "base/log.h"
+
+namespace gateway::snapshot {
+namespace {
+
+bool is_default_port(const entity::Service& service) {
+  using entity::Protocol;
+  switch (service.protocol) {
+    case Protocol::http:
+    case Protocol::grpc:
+      return service.port == 80;
+    case Protocol::https:
+    case Protocol::grpcs:
+      return service.port == 443;
+    default:
+      return false;
+  }
+}
+
+std::shared_ptr<const Upstream> make_upstream(entity::Service service) {
+  Upstream upstream;
+  const bool bare_ipv6 = service.host.find(':') != std::string::npos && service.host.front() != '[';
+  upstream.host_header = bare_ipv6 ? '[' + service.host + ']' : service.host;
+  if (!is_default_port(service)) upstream.host_header += ':' + std::to_string(service.port);
+  std::string_view address = service.host;
+  if (address.size() > 2 && address.front() == '[') address = address.substr(1, address.size() - 2);
+  upstream.literal = net::SocketAddress::from_ip(address, service.port);
+  upstream.service = std::move(service);
+  return std::make_shared<const Upstream>(std::move(upstream));
+}
+
+}  // namespace
+
+Publisher::Publisher(Executor& control, router::Flavour flavour, std::vector<plugin::PluginType> types,
+                     const plugin::Services& services)
+    : control_(control),
+      working_{0, router::Table(flavour), {}, {}},
+      chains_(std::move(types), services, [this](const Uuid& route) -> std::optional<Uuid> {
+        const auto found = routes_.find(route);
+        return found == routes_.end() ? std::nullopt : found->second->service;
+      }) {}
+
+Status Publisher::load(store::Store& store, const entity::Catalog& catalog) {
+  for (const char* name : {"services", "routes", "plugins"}) {
+    const entity::Type* type = catalog.find(name);
+    store::PageRequest request;
+    request.size = 1000;
+    for (bool more = true; more;) {
+      Result<store::Page> page = store.page(*type, request);
+      if (!page) return page.error();
+      for (const store::Json& row : page->rows) {
+        store::Change change;
+        change.entity = name;
+        change.after = row;
+        apply(change);
+      }
+      request.after = page->next;
+      more = page->next.has_value();
+    }
+  }
+  publish();
+  return {};
+}
+
+void Publisher::changed(const std::vector<store::Change>& changes) {
+  for (const store::Change& change : changes) apply(change);
+  if (publishing_) return;
+  publishing_ = true;
+  control_.post([this] { publish(); });
+}
+
+void Publisher::publish() {
+  publishing_ = false;
+  ++working_.version;
+  working_.chains = chains_.chains();
+  // The last worker to let go must not be the one to free it: that is work for this thread.
+  const SnapshotPtr next(new Snapshot(working_), [control = &control_](const Snapshot* old) { control->post([old] { delete old; }); });
+  for (const Subscriber& subscriber : subscribers_) subscriber(next);
+}
+
+void Publisher::apply(const store::Change& change) {
+  const bool gone = change.after.is_null();
+  if (change.entity == "services") {
+    gone ? erase_service(change.id) : set_service(change.after);
+  } else if (change.entity == "routes") {
+    gone ? erase_route(change.id) : set_route(change.after);
+  } else if (change.entity == "plugins") {
+    gone ? chains_.erase(change.id) : chains_.set(entity::PluginConfig::from_json(change.after));
+  }
+}
+
+void Publisher::set_service(const store::Json& document) {
+  std::shared_ptr<const Upstream> upstream = make_upstream(entity::Service::from_json(document));
+  const Uuid id = upstream->service.id;
+  const std::shared_ptr<const Upstream>* before = working_.upstreams.find(id);
+  const bool was_enabled = before == nullptr || (*before)->service.enabled;
+  const bool enabled = upstream->service.enabled;
+  working_.upstreams.set(id, std::move(upstream));
+  if (enabled == was_enabled) return;
+  if (const auto found = routes_of_service_.find(id); found != routes_of_service_.end()) {
+    for (const Uuid& one : found->second) route(routes_.at(one));
+  }
+}
+
+void Publisher::erase_service(const Uuid& id) {
+  working_.upstreams.erase(id);
+  routes_of_service_.erase(id);
+}
+
+void Publisher::set_route(const store::Json& document) {
+  auto next = std::make_shared<const entity::Route>(entity::Route::from_json(document));
+  if (const auto found = routes_.find(next->id); found != routes_.end() && found->second->service) {
+    routes_of_service_[*found->second->service].erase(next->id);
+  }
+  routes_[next->id] = next;
+  if (next->service) routes_of_service_[*next->service].insert(next->id);
+  route(next);
+  chains_.route_changed(next->id);
+}
+
+void Publisher::erase_route(const Uuid& id) {
+  const auto found = routes_.find(id);
+  if (found == routes_.end()) return;
+  if (found->second->service) routes_of_service_[*found->second->service].erase(id);
+  routes_.erase(found);
+  working_.routes.erase(id);
+  chains_.route_changed(id);
+}
+
+// Routes of a disabled service do not exist for requests (Kong 3.9, services.enabled).
+void Publisher::route(const std::shared_ptr<const entity::Route>& route) {
+  const std::shared_ptr<const Upstream>* upstream = route->service ? working_.upstreams.find(*route->service) : nullptr;
+  if (upstream != nullptr && !(*upstream)->service.enabled) {
+    working_.routes.erase(route->id);
+  } else {
+    working_.routes.set(route);
+  }
+}
+
+}  // namespace gateway::snapshot

@@ -1,0 +1,55 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <span>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "base/executor.h"
+#include "entity/type.h"
+#include "plugin/plugin.h"
+#include "plugin/services.h"
+#include "snapshot/snapshot.h"
+#include "store/store.h"
+
+namespace gateway::snapshot {
+
+/// Turns the datastore's changes into snapshots and hands them to the workers. Control thread only.
+///
+/// A change costs in proportion to itself: the next snapshot shares all that did not change. Changes that
+/// come in while one is being built go into the next one together.
+class Publisher {
+ public:
+  /// Takes a snapshot over on its own thread, soon.
+  using Subscriber = std::function<void(SnapshotPtr)>;
+
+  Publisher(Executor& control, router::Flavour flavour, std::vector<plugin::PluginType> types, const plugin::Services& services);
+
+  /// Reads the whole configuration. Blocks: for the start, before anything is served.
+  Status load(store::Store& store, const entity::Catalog& catalog);
+  void subscribe(Subscriber subscriber) { subscribers_.push_back(std::move(subscriber)); }
+  /// What was committed; in force on every worker some milliseconds later.
+  void changed(const std::vector<store::Change>& changes);
+  /// Builds and hands out now what is pending.
+  void publish();
+
+ private:
+  void apply(const store::Change& change);
+  void set_service(const store::Json& document);
+  void erase_service(const Uuid& id);
+  void set_route(const store::Json& document);
+  void erase_route(const Uuid& id);
+  void route(const std::shared_ptr<const entity::Route>& route);
+
+  Executor& control_;
+  Snapshot working_;
+  std::unordered_map<Uuid, std::shared_ptr<const entity::Route>> routes_;
+  std::unordered_map<Uuid, std::unordered_set<Uuid>> routes_of_service_;
+  plugin::ChainBuilder chains_;
+  std::vector<Subscriber> subscribers_;
+  bool publishing_ = false;
+};
+
+}  // namespace gateway::snapshot

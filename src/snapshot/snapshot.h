@@ -1,0 +1,50 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/shared_map.h"
+#include "base/uuid.h"
+#include "entity/service.h"
+#include "net/address.h"
+#include "plugin/chain.h"
+#include "router/table.h"
+
+namespace gateway::snapshot {
+
+/// A service with what every request to it would otherwise work out again.
+struct Upstream {
+  entity::Service service;
+  std::string host_header;                     ///< host, with the port where it is not the protocol's own
+  std::optional<net::SocketAddress> literal;   ///< when the host is an address, no name to resolve
+};
+
+/// One immutable configuration: what a request sees from its first phase to its last.
+struct Snapshot {
+  std::uint64_t version = 0;
+  router::Table routes;
+  SharedMap<Uuid, std::shared_ptr<const Upstream>> upstreams;  ///< by service id
+  plugin::Chains chains;
+};
+
+using SnapshotPtr = std::shared_ptr<const Snapshot>;
+
+/// What one worker serves from. Only that worker's thread touches it, hence no lock.
+class CurrentSnapshot {
+ public:
+  /// Pin once per request and keep to the end, so that all its phases see one configuration.
+  [[nodiscard]] SnapshotPtr pin() const { return current_; }
+
+  void replace(const SnapshotPtr& next) {
+    // A control block of this worker's own: sharing one would make every request on every core
+    // count references in the same cache line.
+    current_ = SnapshotPtr(next.get(), [next](const Snapshot*) {});
+  }
+
+ private:
+  SnapshotPtr current_;
+};
+
+}  // namespace gateway::snapshot
