@@ -57,6 +57,8 @@ void Stream::on_read(const error_code& error, std::size_t bytes) {
   end_ += bytes;
   if (error == asio::error::eof) {
     ended_ = true;
+  } else if (error == asio::error::operation_aborted && interrupted_ && !timed_out_) {
+    // Only the wait was given up, not the connection.
   } else if (error) {
     error_ = explain(error);
   }
@@ -76,6 +78,7 @@ bool Stream::More::await_suspend(std::coroutine_handle<> waiting) {
 
 Result<bool> Stream::More::await_resume() {
   if (stream_.error_) return Error{stream_.error_, Origin::gateway, "reading"};
+  if (std::exchange(stream_.interrupted_, false)) return Error{asio::error::operation_aborted, Origin::gateway, "reading"};
   return !stream_.ended_;
 }
 
@@ -201,6 +204,12 @@ Status Stream::Connect::await_resume() {
 void Stream::cancel() noexcept {
   error_code ignored;
   socket_.cancel(ignored);
+}
+
+void Stream::interrupt() noexcept {
+  if (!reading_ || !waiting_) return;
+  interrupted_ = true;
+  cancel();
 }
 
 void Stream::shutdown_send() noexcept {

@@ -72,14 +72,13 @@ class Stream {
   /// Waits for more data. False: the other side has ended. Errors: network, timed_out.
   class More {
    public:
-    explicit More(Stream& stream) noexcept : stream_(stream), had_(stream.end_) {}
+    explicit More(Stream& stream) noexcept : stream_(stream) {}
     bool await_ready() const noexcept { return stream_.ended_ || stream_.error_; }
     bool await_suspend(std::coroutine_handle<> waiting);
     Result<bool> await_resume();
 
    private:
     Stream& stream_;
-    std::size_t had_;
   };
   [[nodiscard]] More more() noexcept { return More(*this); }
 
@@ -129,6 +128,8 @@ class Stream {
 
   /// Ends all waits.
   void cancel() noexcept;
+  /// Ends the wait for data, if there is one, with operation_aborted; the stream stays usable.
+  void interrupt() noexcept;
   /// Tells the other side that no more bytes follow.
   void shutdown_send() noexcept;
 
@@ -158,6 +159,7 @@ class Stream {
   bool reading_ = false;
   bool ended_ = false;
   bool timed_out_ = false;
+  bool interrupted_ = false;
   boost::system::error_code error_;  // of the last read
   std::coroutine_handle<> waiting_;  // for data, or for the end
   Observer* observer_ = nullptr;

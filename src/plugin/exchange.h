@@ -43,6 +43,7 @@ struct Connection {
   std::string_view server_ip;
   std::uint16_t server_port = 0;    ///< of the listener, after port_maps
   bool tls = false;
+  bool trusted = false;             ///< the peer may speak for others (setting trusted_ips)
   std::uint64_t serial = 0;         ///< of this connection in this process
   std::uint64_t requests = 0;       ///< on this connection, this one included
 };

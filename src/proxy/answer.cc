@@ -1,0 +1,148 @@
+#include "proxy/answer.h"
+
+#include "base/uuid.h"
+#include "http/path.h"
+#include "proxy/connection.h"
+#include "proxy/error_page.h"
+#include "proxy/forward.h"
+#include "proxy/reply.h"
+#include "proxy/worker.h"
+#include "router/protocol_check.h"
+#include "router/upstream_path.h"
+
+namespace gateway::proxy {
+namespace {
+
+using plugin::Flow;
+using plugin::Phase;
+using plugin::Step;
+
+Task<Flow> rewrite(Request& request) {
+  for (const plugin::Slot& slot : request.config->chains.global().slots) {
+    if (!has(slot.phases, Phase::rewrite)) continue;
+    const plugin::Plugin* plugin = slot.choose(nullptr);
+    if (plugin == nullptr) continue;
+    Step step = plugin->rewrite(request.exchange);
+    Flow flow = step.waits() ? co_await step.task() : step.take();
+    if (flow.replies()) co_return flow;
+  }
+  co_return Flow::next();
+}
+
+// A plugin that ends the request stops the access handlers after it; those plugins are chosen all the same
+// and take part in header_filter and log (Kong 3.9, plugin iterator).
+Task<Flow> access(Request& request, const plugin::Chain& chain) {
+  request.chosen.reserve(chain.slots.size());
+  Flow outcome = Flow::next();
+  for (const plugin::Slot& slot : chain.slots) {
+    const plugin::Plugin* plugin = slot.choose(request.exchange.consumer.get());
+    if (plugin == nullptr) continue;
+    request.chosen.push_back({plugin, slot.phases});
+    if (outcome.replies() || !has(slot.phases, Phase::access)) continue;
+    Step step = plugin->access(request.exchange);
+    outcome = step.waits() ? co_await step.task() : step.take();
+  }
+  co_return outcome;
+}
+
+bool find_route(Request& request) {
+  const plugin::Connection& client = request.exchange.connection();
+  const std::string_view path = http::normalise(request.head.path, request.arena);
+  request.match = request.config->routes.match(
+      {request.head.method, request.head.authority, path, {}, client.tls, client.server_port, request.head.headers});
+  if (!request.match) return false;
+  const entity::Route& route = *request.match->route;
+  request.exchange.route = &route;
+  if (route.service) {
+    if (const auto* upstream = request.config->upstreams.find(*route.service)) {
+      request.upstream = upstream->get();
+      request.exchange.service = &request.upstream->service;
+    }
+  }
+  const std::string_view service_path = request.upstream != nullptr ? std::string_view(request.upstream->service.path) : std::string_view{};
+  request.exchange.upstream_path =
+      router::upstream_path(service_path, route, path, *request.match, request.config->routes.flavour(), request.arena);
+  request.exchange.upstream_query = request.head.query;
+  return true;
+}
+
+// https-only routes over plain HTTP (Kong 3.9, https_redirect_status_code).
+http::Reply redirect_to_https(const Request& request, const Options& options) {
+  const unsigned status = request.exchange.route->https_redirect_status_code;
+  http::Reply reply;
+  if (status == 426) {
+    reply = render_error(status, "Please use HTTPS protocol", request.exchange.request_id, request.head, Raised::by_gateway, options);
+    reply.headers.emplace_back("Connection", "Upgrade");
+    reply.headers.emplace_back("Upgrade", "TLS/1.2, HTTP/1.1");
+    return reply;
+  }
+  const plugin::Connection& client = request.exchange.connection();
+  std::string_view host = client.trusted ? request.head.headers.value(http::Name::x_forwarded_host) : std::string_view{};
+  if (host.empty()) host = request.head.authority.substr(0, request.head.authority.find(':'));
+  reply.status = status;
+  reply.headers.emplace_back("Location", "https://" + std::string(host) + std::string(request.head.target));
+  return reply;
+}
+
+bool over_https(const Request& request) {
+  const plugin::Connection& client = request.exchange.connection();
+  const std::string_view told = client.trusted ? request.head.headers.value(http::Name::x_forwarded_proto) : std::string_view{};
+  return told.empty() ? client.tls : http::equals_ignoring_case(told, "https");
+}
+
+Task<void> refuse(Request& request, Flow flow) {
+  http::Reply reply = flow.take_reply();
+  co_await send_reply(request, reply);
+}
+
+Task<void> refuse(Request& request, unsigned status, std::string_view message, Raised raised) {
+  http::Reply reply =
+      render_error(status, message, request.exchange.request_id, request.head, raised, request.connection.worker().options());
+  co_await send_reply(request, reply);
+}
+
+}  // namespace
+
+void choose_global_plugins(Request& request) {
+  for (const plugin::Slot& slot : request.config->chains.global().slots) {
+    if (const plugin::Plugin* plugin = slot.choose(nullptr)) request.chosen.push_back({plugin, slot.phases});
+  }
+}
+
+Task<void> answer(Request& request) {
+  const Options& options = request.connection.worker().options();
+  request.config = request.connection.worker().snapshot().pin();
+  request.exchange.request_id = {request.id, sizeof request.id};
+  request.exchange.body = &request.body;
+
+  if (request.body_refused) {
+    const bool too_large = request.body_refused == make_error_code(BodyError::too_large);
+    const unsigned status = too_large ? 413 : 400;
+    choose_global_plugins(request);
+    request.body.abandon();
+    co_return co_await refuse(request, status, standard_message(status), Raised::by_http);
+  }
+
+  Flow flow = co_await rewrite(request);
+  if (flow.replies()) co_return co_await refuse(request, std::move(flow));
+
+  if (!find_route(request)) {
+    choose_global_plugins(request);
+    co_return co_await refuse(request, 404, "no Route matched with those values", Raised::by_gateway);
+  }
+  if (router::needs_https(*request.exchange.route) && !over_https(request)) {
+    choose_global_plugins(request);
+    http::Reply reply = redirect_to_https(request, options);
+    co_return co_await send_reply(request, reply);
+  }
+
+  flow = co_await access(request, request.config->chains.of(*request.exchange.route));
+  if (flow.replies()) co_return co_await refuse(request, std::move(flow));
+
+  if (request.upstream == nullptr) {
+    co_return co_await refuse(request, 503, "no Service found with those values", Raised::by_gateway);
+  }
+  co_await forward(request);
+}
+
+}  // namespace gateway::proxy

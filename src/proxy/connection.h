@@ -1,0 +1,70 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "base/task.h"
+#include "http/h1/request_parser.h"
+#include "net/address.h"
+#include "net/stream.h"
+#include "proxy/options.h"
+#include "proxy/request.h"
+
+namespace gateway::proxy {
+
+class Worker;
+
+/// Requests live in memory that goes round: freed back to the worker they came from.
+struct RequestDeleter {
+  Worker* worker;
+  void operator()(Request* request) const noexcept;
+};
+using RequestPtr = std::unique_ptr<Request, RequestDeleter>;
+
+/// One client's connection: reads its requests one after the other and has each answered.
+class Connection final : net::Stream::Observer {
+ public:
+  Connection(Worker& worker, int descriptor, const net::SocketAddress& peer, const net::SocketAddress& local);
+
+  /// Until the client leaves, an error, or shutdown. Frees the connection at its end.
+  Task<void> serve();
+
+  /// Ends it: at once when it is between requests, else after the answer under way.
+  void drain() noexcept;
+  /// Ends it now.
+  void abort() noexcept;
+
+  [[nodiscard]] Worker& worker() noexcept { return worker_; }
+  [[nodiscard]] net::Stream& stream() noexcept { return stream_; }
+
+  /// The upstream connection of the request under way, to be cancelled when the client leaves.
+  void watch_for(net::Stream* upstream) noexcept { upstream_ = upstream; }
+  [[nodiscard]] bool client_gone() const noexcept { return client_gone_; }
+  /// The client broke off in the middle of its body: nobody to answer.
+  void client_left() noexcept { give_up_upstream(); }
+
+ private:
+  friend class Worker;
+  void stream_ended() override;
+  void give_up_upstream() noexcept;
+
+  Task<RequestPtr> next_request();
+  Task<bool> wait_for_first_byte();
+  Task<void> refuse(Request& request, unsigned status, std::string_view why);
+  Task<void> linger();
+  void take_head(Request& request, std::size_t head_bytes);
+
+  Worker& worker_;
+  net::Stream stream_;
+  std::string peer_ip_;
+  std::string server_ip_;
+  plugin::Connection facts_;
+  net::Stream* upstream_ = nullptr;
+  net::Deadline half_closed_;  // how long a client that sent FIN may still want its answer
+  bool client_gone_ = false;
+  bool draining_ = false;
+  bool between_requests_ = true;
+  std::size_t place_ = 0;      // in the worker's list
+};
+
+}  // namespace gateway::proxy

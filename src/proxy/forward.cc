@@ -1,0 +1,220 @@
+#include "proxy/forward.h"
+
+#include <boost/asio/error.hpp>
+
+#include "base/log.h"
+#include "proxy/connection.h"
+#include "proxy/error_page.h"
+#include "proxy/head_writer.h"
+#include "proxy/relay.h"
+#include "proxy/reply.h"
+#include "proxy/upload.h"
+#include "proxy/upstream_head.h"
+#include "proxy/worker.h"
+
+namespace gateway::proxy {
+namespace {
+
+using upstream::ConnectionPtr;
+using upstream::Pool;
+
+// One try at one peer, and what the next step may be.
+enum class Attempt {
+  done,          // the client has its answer, or is gone
+  try_again,     // nothing came back and asking again does no harm
+  stale,         // the same, on a kept-alive connection the peer had just closed: not counted
+  failed,        // no answer can be had
+};
+
+// POST, LOCK and PATCH may have taken effect: not to be repeated once any of the request was sent.
+bool may_repeat(const Request& request) {
+  const std::string_view method = request.head.method;
+  return method != "POST" && method != "PATCH" && method != "LOCK";
+}
+
+bool timed_out(const Error& error) { return error.code == boost::asio::error::timed_out; }
+
+class Forwarding {
+ public:
+  explicit Forwarding(Request& request)
+      : request_(request),
+        worker_(request.connection.worker()),
+        service_(request.upstream->service),
+        client_(request.connection.stream()),
+        head_(&request.arena) {}
+
+  Task<void> run();
+
+ private:
+  Task<Result<net::SocketAddress>> peer();
+  Task<Attempt> attempt(const net::SocketAddress& peer);
+  Task<Result<ConnectionPtr>> connect(const net::SocketAddress& peer);
+  Task<Status> send(net::Stream& stream);
+  Task<Attempt> converse(ConnectionPtr connection);
+  Task<void> give_up();
+  Attempt after_failure(const Error& error, bool reused);
+  void note_try(const net::SocketAddress& peer);
+
+  Request& request_;
+  Worker& worker_;
+  const entity::Service& service_;
+  net::Stream& client_;
+  Output head_;
+  bool sent_ = false;         // some of the request left on the current connection
+  unsigned failure_ = 502;    // what the client is told when nothing helps
+  std::string failure_text_;  // instead of the standard one
+};
+
+Task<void> Forwarding::run() {
+  const Options& options = worker_.options();
+  prepare_request_headers(request_, options);
+  head_.reserve(1024);
+  write_request_head(head_, request_.head.method, request_.exchange.upstream_path, request_.exchange.upstream_query,
+                     request_.head.has_query && request_.exchange.upstream_query == request_.head.query, request_.head.headers);
+  request_.upstream_uri = request_.exchange.upstream_path;
+  request_.forwarded = Steady::now();
+
+  unsigned left = service_.retries + 1;
+  bool may_be_stale = true;
+  while (left > 0) {
+    const Result<net::SocketAddress> to = co_await peer();
+    if (!to) break;
+    const Attempt outcome = co_await attempt(*to);
+    if (outcome == Attempt::done) co_return;
+    if (outcome == Attempt::failed || request_.connection.client_gone()) break;
+    // A second stale connection in a row is taken for a failing peer.
+    if (outcome == Attempt::stale && may_be_stale) {
+      may_be_stale = false;
+      continue;
+    }
+    --left;
+  }
+  co_await give_up();
+}
+
+Task<Result<net::SocketAddress>> Forwarding::peer() {
+  if (request_.upstream->literal) co_return *request_.upstream->literal;
+  const Result<net::SocketAddress> found = co_await worker_.resolve(service_.host, service_.port);
+  if (!found) {
+    log::error("{}", found.error().to_string());
+    // Refused before any peer was tried: this is an answer of our own.
+    if (request_.tries.empty()) request_.forwarded.reset();
+    failure_ = worker_.is_name_error(found.error()) ? 503 : 500;
+    failure_text_ = failure_ == 503 ? "name resolution failed"
+                                    : "failed the initial dns/balancer resolve for '" + service_.host + "' with: " + found.error().code.message();
+  }
+  co_return found;
+}
+
+void Forwarding::note_try(const net::SocketAddress& peer) {
+  plugin::Try& one = request_.tries.emplace_back();
+  one.ip = peer.ip();
+  one.port = peer.port();
+  one.started = System::now();
+}
+
+Task<Result<ConnectionPtr>> Forwarding::connect(const net::SocketAddress& peer) {
+  if (ConnectionPtr kept = worker_.pool().take(peer)) co_return kept;
+  Result<ConnectionPtr> fresh = co_await worker_.pool().connect(peer, service_.connect_timeout);
+  co_return fresh;
+}
+
+Task<Attempt> Forwarding::attempt(const net::SocketAddress& peer) {
+  note_try(peer);
+  sent_ = false;
+  Result<ConnectionPtr> connection = co_await connect(peer);
+  if (!connection) co_return after_failure(connection.error(), false);
+  const Attempt outcome = co_await converse(std::move(*connection));
+  co_return outcome;
+}
+
+// What to do about a failure before any of the answer reached the client.
+Attempt Forwarding::after_failure(const Error& error, bool reused) {
+  failure_ = timed_out(error) ? 504 : 502;
+  request_.tries.back().failed_with = failure_;
+  if (request_.connection.client_gone()) return Attempt::failed;
+  log::error("{} while talking to {} for {}", error.to_string(), service_.host, request_.exchange.request_id);
+  if (request_.body.started()) return Attempt::failed;
+  if (sent_ && !may_repeat(request_)) return Attempt::failed;
+  return reused && !timed_out(error) ? Attempt::stale : Attempt::try_again;
+}
+
+Task<Status> Forwarding::send(net::Stream& stream) {
+  const auto& pieces = request_.body.pieces();
+  std::string_view first;
+  if (request_.body.buffered() && pieces.size() == 1) first = pieces.front();
+  stream.expires_after(service_.write_timeout);
+  sent_ = true;
+  const std::string_view head = head_;
+  Status sent = co_await stream.write({head, first});
+  if (!sent || !request_.body.buffered() || pieces.size() < 2) co_return sent;
+  for (const std::string_view piece : pieces) {
+    sent = co_await stream.write({piece});
+    if (!sent) break;
+  }
+  co_return sent;
+}
+
+Task<Attempt> Forwarding::converse(ConnectionPtr connection) {
+  net::Stream& stream = connection->stream();
+  request_.connection.watch_for(&stream);
+  const bool reused = connection->reused();
+  const Status sent = co_await send(stream);
+  // A peer may answer before it has read everything and close: its answer counts.
+  if (!sent && sent.error().code == boost::asio::error::timed_out) {
+    request_.connection.watch_for(nullptr);
+    Pool::discard(std::move(connection));
+    co_return after_failure(sent.error(), reused);
+  }
+
+  Upload upload(request_, stream, service_.write_timeout, service_.read_timeout);
+  if (!request_.body.buffered()) upload.start();
+  Relay relay(request_, stream, service_.read_timeout);
+  const Result<Relay::End> end = co_await relay.run(upload);
+  co_await upload.stop();
+  request_.connection.watch_for(nullptr);
+
+  if (end) {
+    if (*end == Relay::End::keep && upload.complete()) {
+      worker_.pool().give_back(std::move(connection));
+    } else {
+      Pool::discard(std::move(connection));
+    }
+    co_return Attempt::done;
+  }
+  Pool::discard(std::move(connection));
+  if (request_.response_started) {
+    // Half an answer cannot be taken back: closing tells the client that it is not whole.
+    log::error("{} after the answer had begun, for {}", end.error().to_string(), request_.exchange.request_id);
+    request_.close_after = true;
+    co_return Attempt::done;
+  }
+  if (upload.failure() != 0) {
+    failure_ = upload.failure();
+    failure_text_ = standard_message(failure_);
+    co_return Attempt::failed;
+  }
+  co_return after_failure(end.error(), reused);
+}
+
+Task<void> Forwarding::give_up() {
+  if (request_.connection.client_gone()) {
+    request_.client_gone = request_.close_after = true;
+    request_.status = 499;
+    co_return;
+  }
+  if (!request_.body.complete()) request_.body.abandon();
+  const std::string_view text = failure_text_.empty() ? standard_message(failure_) : std::string_view(failure_text_);
+  const Raised raised = failure_text_.empty() ? Raised::by_http : Raised::by_gateway;
+  http::Reply reply = render_error(failure_, text, request_.exchange.request_id, request_.head, raised, worker_.options());
+  co_await send_reply(request_, reply);
+}
+
+}  // namespace
+
+Task<void> forward(Request& request) {
+  Forwarding forwarding(request);
+  co_await forwarding.run();
+}
+
+}  // namespace gateway::proxy

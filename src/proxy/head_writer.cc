@@ -1,0 +1,78 @@
+#include "proxy/head_writer.h"
+
+#include <charconv>
+#include <cstring>
+
+namespace gateway::proxy {
+namespace {
+
+// Parsed headers cannot hold these; what plugins and settings add might.
+std::string_view one_line(std::string_view value) {
+  if (std::memchr(value.data(), '\n', value.size()) == nullptr && std::memchr(value.data(), '\r', value.size()) == nullptr &&
+      std::memchr(value.data(), '\0', value.size()) == nullptr) {
+    return value;
+  }
+  return value.substr(0, value.find_first_of(std::string_view("\r\n\0", 3)));
+}
+
+void write_headers(Output& out, const http::Headers& headers) {
+  for (const http::Header& header : headers) {
+    out += header.name;
+    out += ": ";
+    out += one_line(header.value);
+    out += "\r\n";
+  }
+  out += "\r\n";
+}
+
+}  // namespace
+
+void write_response_head(Output& out, unsigned status, std::string_view reason, const http::Headers& headers) {
+  char code[3] = {static_cast<char>('0' + status / 100 % 10), static_cast<char>('0' + status / 10 % 10), static_cast<char>('0' + status % 10)};
+  out += "HTTP/1.1 ";
+  out.append(code, 3);
+  out += ' ';
+  out += one_line(reason);
+  out += "\r\n";
+  write_headers(out, headers);
+}
+
+void write_request_head(Output& out, std::string_view method, std::string_view path, std::string_view query, bool has_query,
+                        const http::Headers& headers) {
+  out += method;
+  out += ' ';
+  out += path;
+  if (has_query || !query.empty()) {
+    out += '?';
+    out += query;
+  }
+  out += " HTTP/1.1\r\n";
+  write_headers(out, headers);
+}
+
+std::string_view write_chunk_size(char* out, std::size_t bytes) noexcept {
+  char* end = std::to_chars(out, out + 16, bytes, 16).ptr;
+  *end++ = '\r';
+  *end++ = '\n';
+  return {out, static_cast<std::size_t>(end - out)};
+}
+
+std::string_view number(http::Arena& arena, std::int64_t value) {
+  auto* digits = static_cast<char*>(arena.allocate(20, 1));
+  const auto end = std::to_chars(digits, digits + 20, value).ptr;
+  return {digits, static_cast<std::size_t>(end - digits)};
+}
+
+std::string_view join(http::Arena& arena, std::initializer_list<std::string_view> parts) {
+  std::size_t size = 0;
+  for (const std::string_view part : parts) size += part.size();
+  auto* text = static_cast<char*>(arena.allocate(size + 1, 1));
+  char* at = text;
+  for (const std::string_view part : parts) {
+    std::memcpy(at, part.data(), part.size());
+    at += part.size();
+  }
+  return {text, size};
+}
+
+}  // namespace gateway::proxy

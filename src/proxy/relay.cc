@@ -1,0 +1,291 @@
+#include "proxy/relay.h"
+
+#include <boost/asio/error.hpp>
+#include <optional>
+
+#include "http/h1/response_parser.h"
+#include "proxy/connection.h"
+#include "proxy/reply.h"
+#include "proxy/upstream_head.h"
+#include "proxy/worker.h"
+
+namespace gateway::proxy {
+namespace {
+
+using http::Framing;
+using http::Name;
+using http::h1::BodyDecoder;
+using http::h1::HeadState;
+
+constexpr std::size_t max_response_head_bytes = 65536;
+constexpr std::size_t stream_block_bytes = 65536;
+constexpr std::size_t max_buffered_response_bytes = 64 << 20;
+constexpr unsigned max_interim_responses = 32;
+
+Error upstream_error(boost::system::error_code code, const char* doing) { return Error{code, Origin::upstream, doing}; }
+Error malformed(const char* doing) {
+  return upstream_error(boost::system::errc::make_error_code(boost::system::errc::protocol_error), doing);
+}
+
+}  // namespace
+
+// ResponseBody
+
+void ResponseBody::begin(const Framing& framing) {
+  framing_ = framing;
+  done_ = framing.kind == Framing::Kind::none || (framing.kind == Framing::Kind::length && framing.length == 0);
+  if (!done_ && framing.kind != Framing::Kind::until_close) decoder_.emplace(framing, &trailers_);
+}
+
+Result<ResponseBody::Piece> ResponseBody::poll() {
+  upstream_.consume(std::exchange(consume_next_, 0));
+  if (done_) return Piece{{}, true};
+  if (framing_.kind == Framing::Kind::until_close) {
+    const std::string_view payload = upstream_.data();
+    consume_next_ = payload.size();
+    done_ = upstream_.ended();
+    return Piece{payload, done_};
+  }
+  for (;;) {
+    const BodyDecoder::Fed fed = decoder_->feed(upstream_.data().substr(consume_next_));
+    if (fed.state == BodyDecoder::State::malformed) return malformed("reading the response body");
+    done_ = fed.state == BodyDecoder::State::done;
+    consume_next_ += fed.consumed;
+    if (!fed.payload.empty()) {
+      // Look one step ahead: an end that has arrived goes out with the last piece.
+      if (!done_) {
+        BodyDecoder probe = *decoder_;
+        const BodyDecoder::Fed end = probe.feed(upstream_.data().substr(consume_next_));
+        if (end.state == BodyDecoder::State::done && end.payload.empty()) {
+          *decoder_ = probe;
+          consume_next_ += end.consumed;
+          done_ = true;
+        }
+      }
+      return Piece{fed.payload, done_};
+    }
+    if (done_ || fed.state == BodyDecoder::State::need_more) return Piece{{}, done_};
+  }
+}
+
+Task<Result<ResponseBody::Piece>> ResponseBody::next(std::chrono::milliseconds timeout) {
+  for (;;) {
+    const Result<Piece> piece = poll();
+    if (!piece) co_return piece.error();
+    if (piece->last || !piece->payload.empty()) co_return *piece;
+    upstream_.consume(std::exchange(consume_next_, 0));
+    if (!upstream_.reading()) upstream_.reserve(stream_block_bytes);
+    upstream_.expires_after(timeout);
+    const Result<bool> more = co_await upstream_.more();
+    if (!more) co_return upstream_error(more.error().code, "reading the response body");
+    if (!*more && framing_.kind != Framing::Kind::until_close && upstream_.data().empty()) {
+      co_return upstream_error(boost::asio::error::eof, "reading the response body");
+    }
+  }
+}
+
+// Relay
+
+Task<Result<Relay::End>> Relay::run(Upload& upload) {
+  if (!upload.running()) upstream_.expires_after(timeout_);
+  const Status head = co_await read_head();
+  if (!head) co_return head.error();
+  request_.answered = Steady::now();
+  request_.upstream_status = head_.status;
+  request_.source = plugin::Record::Source::upstream;
+  if (head_.status == 101) {
+    if (!request_.head.upgrade_websocket) co_return malformed("switching protocols unasked");
+    co_return co_await tunnel();
+  }
+  body_.begin(head_.framing);
+  if (request_.config->chains.of(*request_.exchange.route).buffers_response) co_return co_await send_buffered();
+  co_return co_await send();
+}
+
+Task<Status> Relay::read_head() {
+  http::h1::ResponseParser parser;
+  unsigned interim = 0;
+  for (;;) {
+    const HeadState state = parser.parse(upstream_.data(), head_, request_.head.method);
+    if (state == HeadState::failed) co_return malformed("reading the response head");
+    if (state == HeadState::complete) {
+      if (head_.status >= 200 || head_.status == 101) break;
+      if (++interim > max_interim_responses) co_return malformed("reading the response head");
+      // 100 (Continue) answers our Expect, which never went out: it is not the client's.
+      if (head_.status != 100) {
+        const Status passed = co_await pass_interim();
+        if (!passed) co_return passed.error();
+      }
+      upstream_.consume(parser.consumed());
+      head_.headers.clear();
+      parser.reset();
+      continue;
+    }
+    if (upstream_.data().size() >= max_response_head_bytes) co_return malformed("reading the response head");
+    if (!upstream_.reading() && upstream_.data().size() >= 8192) upstream_.reserve(max_response_head_bytes);
+    const Result<bool> more = co_await upstream_.more();
+    if (!more) co_return upstream_error(more.error().code, "reading the response head");
+    if (!*more) co_return upstream_error(boost::asio::error::eof, "reading the response head");
+  }
+  keep_block(parser.consumed());
+  co_return Status{};
+}
+
+// The head's views must outlive what is read next. When the whole answer is here, its block is simply kept.
+void Relay::keep_block(std::size_t head_bytes) {
+  const std::size_t buffered = upstream_.data().size() - head_bytes;
+  if (head_.framing.kind == Framing::Kind::length && buffered >= head_.framing.length && buffered < stream_block_bytes) {
+    whole_ = upstream_.data().substr(head_bytes, static_cast<std::size_t>(head_.framing.length));
+    head_.framing = {Framing::Kind::none, 0};
+    request_.response_block = upstream_.take_block(head_bytes + whole_.size());
+  } else {
+    request_.response_block = upstream_.take_block(head_bytes);
+  }
+}
+
+Task<Status> Relay::pass_interim() {
+  if (request_.head.version == http::Version::http_1_0) co_return Status{};
+  remove_hop_by_hop(head_.headers, false);
+  Output out(&request_.arena);
+  write_response_head(out, head_.status, head_.reason, head_.headers);
+  const std::string_view bytes = out;
+  const bool sent = co_await write_client({bytes});
+  if (!sent) co_return Error{boost::asio::error::connection_reset, Origin::client, "sending an interim response"};
+  co_return Status{};
+}
+
+bool Relay::body_follows() const noexcept {
+  return request_.head.method != "HEAD" && head_.status != 204 && head_.status != 304;
+}
+
+void Relay::prepare_head() {
+  http::Headers& headers = request_.sent_headers.emplace(request_.arena);
+  headers.reserve(head_.headers.size() + 16);
+  const bool upgrading = head_.status == 101;
+  remove_hop_by_hop(head_.headers, upgrading);
+  for (const http::Header& header : head_.headers) headers.add(header);
+  unsigned status = head_.status;
+  filter_headers(request_, status, headers);
+  head_.status = status;
+
+  const bool filtered = request_.config->chains.of(*request_.exchange.route).filters_body;
+  has_body_ = body_follows();
+  if (head_.status == 204) headers.remove(Name::content_length);
+  const bool known_length = headers.find(Name::content_length) != nullptr && !filtered;
+  if (has_body_ && !upgrading && !known_length) {
+    headers.remove(Name::content_length);
+    chunked_ = request_.head.version != http::Version::http_1_0;
+    // An HTTP/1.0 client learns the end of a body of unknown length from the end of the connection.
+    if (!chunked_) request_.close_after = true;
+    if (chunked_) headers.add(Name::transfer_encoding, "chunked");
+  }
+  add_own_headers(request_, headers, plugin::Record::Source::upstream);
+  if (upgrading) {
+    headers.add(Name::connection, "upgrade");
+  } else {
+    headers.add(Name::connection, request_.close_after ? "close" : "keep-alive");
+  }
+  out_.reserve(1024);
+  write_response_head(out_, head_.status, head_.reason, headers);
+}
+
+Task<bool> Relay::write_client(std::initializer_list<std::string_view> pieces) {
+  client_.expires_after(request_.connection.worker().options().send_timeout);
+  const Status sent = co_await client_.write(pieces);
+  client_.never_expires();
+  if (!sent) {
+    request_.client_gone = request_.close_after = true;
+    co_return false;
+  }
+  for (const std::string_view piece : pieces) request_.sent_bytes += piece.size();
+  co_return true;
+}
+
+Task<Result<Relay::End>> Relay::send() {
+  if (!request_.body.complete() && request_.body.buffered()) request_.close_after = true;
+  prepare_head();
+  request_.status = head_.status;
+  Piece piece{whole_, whole_.data() != nullptr};
+  if (!piece.last) {
+    const Result<Piece> first = body_.poll();
+    if (!first) co_return first.error();
+    piece = *first;
+  }
+  request_.response_started = true;
+  const std::string_view head = out_;
+  bool sent = co_await send_piece(head, piece);
+  while (sent && !piece.last) {
+    const Result<Piece> next = co_await body_.next(timeout_);
+    if (!next) co_return next.error();
+    piece = *next;
+    sent = co_await send_piece({}, piece);
+  }
+  request_.received = Steady::now();
+  if (!sent) co_return End::close;
+  co_return head_.keep_alive ? End::keep : End::close;
+}
+
+Task<bool> Relay::send_piece(std::string_view head, Piece piece) {
+  if (!has_body_) {
+    if (head.empty()) co_return true;
+    co_return co_await write_client({head});
+  }
+  std::string_view payload = piece.payload;
+  std::string changed;
+  if (request_.config->chains.of(*request_.exchange.route).filters_body) {
+    changed = payload;
+    for (const Request::Chosen& chosen : request_.chosen) {
+      if (has(chosen.phases, plugin::Phase::body_filter)) chosen.plugin->body_filter(request_.exchange, changed, piece.last);
+    }
+    payload = changed;
+  }
+  if (!chunked_) {
+    if (head.empty() && payload.empty()) co_return true;
+    co_return co_await write_client({head, payload});
+  }
+  char size[20];
+  const std::string_view chunk_head = payload.empty() ? std::string_view{} : write_chunk_size(size, payload.size());
+  std::string_view end = payload.empty() ? "" : "\r\n";
+  Output closing(&request_.arena);
+  if (piece.last) {
+    closing.append(end).append("0\r\n");
+    for (const http::Header& trailer : body_.trailers()) closing.append(trailer.name).append(": ").append(trailer.value).append("\r\n");
+    closing += "\r\n";
+    end = closing;
+  }
+  co_return co_await write_client({head, chunk_head, payload, end});
+}
+
+// For plugins with a response phase: the whole answer in memory, then sent as one of known length.
+Task<Result<Relay::End>> Relay::send_buffered() {
+  std::string body(whole_);
+  bool last = whole_.data() != nullptr;
+  while (!last) {
+    const Result<Piece> piece = co_await body_.next(timeout_);
+    if (!piece) co_return piece.error();
+    body += piece->payload;
+    last = piece->last;
+    if (body.size() > max_buffered_response_bytes) co_return malformed("buffering the response body: too large");
+  }
+  request_.received = Steady::now();
+  plugin::BufferedResponse response{head_, body};
+  for (const Request::Chosen& chosen : request_.chosen) {
+    if (!has(chosen.phases, plugin::Phase::response)) continue;
+    plugin::Step step = chosen.plugin->response(request_.exchange, response);
+    plugin::Flow flow = step.waits() ? co_await step.task() : step.take();
+    if (!flow.replies()) continue;
+    http::Reply reply = flow.take_reply();
+    co_await send_reply(request_, reply);
+    co_return head_.keep_alive ? End::keep : End::close;
+  }
+  if (body_follows()) head_.headers.set(Name::content_length, number(request_.arena, static_cast<std::int64_t>(body.size())));
+  prepare_head();
+  request_.status = head_.status;
+  request_.response_started = true;
+  const std::string_view head = out_;
+  const bool sent = co_await send_piece(head, {body, true});
+  if (!sent) co_return End::close;
+  co_return head_.keep_alive ? End::keep : End::close;
+}
+
+}  // namespace gateway::proxy

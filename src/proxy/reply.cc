@@ -1,0 +1,115 @@
+#include "proxy/reply.h"
+
+#include <algorithm>
+
+#include "http/h1/writer.h"
+#include "proxy/connection.h"
+#include "proxy/error_page.h"
+#include "proxy/head_writer.h"
+#include "proxy/worker.h"
+
+namespace gateway::proxy {
+namespace {
+
+using http::Name;
+
+bool may_have_body(unsigned status) { return status >= 200 && status != 204 && status != 304; }
+
+void add_debug_headers(Request& request, http::Headers& headers) {
+  if (request.head.headers.find("Kong-Debug") == nullptr) return;
+  const entity::Route* route = request.exchange.route;
+  const entity::Service* service = request.exchange.service;
+  if (route != nullptr) {
+    headers.add("Kong-Route-Id", headers.keep(route->id.to_string()));
+    if (!route->name.empty()) headers.add("Kong-Route-Name", route->name);
+  }
+  if (service != nullptr) {
+    headers.add("Kong-Service-Id", headers.keep(service->id.to_string()));
+    if (!service->name.empty()) headers.add("Kong-Service-Name", service->name);
+  }
+}
+
+}  // namespace
+
+std::int64_t milliseconds_between(Steady::time_point from, Steady::time_point to) noexcept {
+  return std::max<std::int64_t>(0, std::chrono::duration_cast<std::chrono::milliseconds>(to - from).count());
+}
+
+void filter_headers(Request& request, unsigned& status, http::Headers& headers) {
+  for (const http::Header& header : request.exchange.response_headers) headers.set(header.name, header.value);
+  for (const Request::Chosen& chosen : request.chosen) {
+    if (has(chosen.phases, plugin::Phase::header_filter)) chosen.plugin->header_filter(request.exchange, status, headers);
+  }
+}
+
+void add_own_headers(Request& request, http::Headers& headers, plugin::Record::Source source) {
+  const Options& options = request.connection.worker().options();
+  const HeaderTokens& tokens = options.headers;
+  http::Arena& arena = request.arena;
+  const Steady::time_point now = Steady::now();
+  if (headers.find(Name::date) == nullptr) headers.add(Name::date, http::h1::http_date());
+  if (source == plugin::Record::Source::kong) {
+    if (tokens.server) headers.set(Name::server, options.product);
+    if (tokens.response_latency && !request.forwarded) {
+      headers.set("X-Kong-Response-Latency", number(arena, milliseconds_between(request.started, now)));
+    }
+  } else if (tokens.server && headers.find(Name::server) == nullptr) {
+    headers.add(Name::server, options.product);
+  }
+  if (request.forwarded) {
+    // Proxied, even when it failed: then the time waited counts as the upstream's.
+    const Steady::time_point answered = request.answered.value_or(now);
+    if (tokens.upstream_latency) headers.set("X-Kong-Upstream-Latency", number(arena, milliseconds_between(*request.forwarded, answered)));
+    if (tokens.proxy_latency) headers.set("X-Kong-Proxy-Latency", number(arena, milliseconds_between(request.started, *request.forwarded)));
+    if (tokens.via) {
+      const http::Header* via = headers.find(Name::via);
+      const std::string_view before = via != nullptr ? via->value : std::string_view{};
+      headers.set(Name::via, join(arena, {before, before.empty() ? "" : ", ", "1.1 ", options.product}));
+    }
+    if (tokens.upstream_status && request.upstream_status != 0) headers.set("X-Kong-Upstream-Status", number(arena, request.upstream_status));
+  }
+  if (tokens.request_id) headers.set(Name::x_kong_request_id, request.exchange.request_id);
+  if (options.debug_header) add_debug_headers(request, headers);
+}
+
+Task<void> send_reply(Request& request, http::Reply& reply) {
+  if (reply.negotiate) {
+    http::Reply rendered = render_error(reply.status, reply.body, request.exchange.request_id, request.head, Raised::by_gateway,
+                                        request.connection.worker().options());
+    rendered.headers = std::move(reply.headers);
+    reply = std::move(rendered);
+  }
+  if (!request.body.complete()) request.close_after = true;
+
+  http::Headers& headers = request.sent_headers.emplace(request.arena);
+  headers.reserve(24);
+  if (!reply.content_type.empty()) headers.add(Name::content_type, reply.content_type);
+  for (const auto& [name, value] : reply.headers) headers.add(http::Header{name, value, http::classify(name)});
+  unsigned status = reply.status;
+  filter_headers(request, status, headers);
+  headers.remove(Name::transfer_encoding);
+  headers.remove(Name::content_length);
+  if (may_have_body(status)) headers.add(Name::content_length, number(request.arena, static_cast<std::int64_t>(reply.body.size())));
+  add_own_headers(request, headers, plugin::Record::Source::kong);
+  if (headers.find(Name::connection) == nullptr) headers.add(Name::connection, request.close_after ? "close" : "keep-alive");
+
+  Output out(&request.arena);
+  out.reserve(1024);
+  write_response_head(out, status, http::reason_phrase(status), headers);
+  request.status = status;
+  request.response_started = true;
+  const bool with_body = may_have_body(status) && request.head.method != "HEAD";
+  const std::string_view body = with_body ? std::string_view(reply.body) : std::string_view{};
+  net::Stream& client = request.connection.stream();
+  client.expires_after(request.connection.worker().options().send_timeout);
+  const std::string_view head = out;
+  const Status sent = co_await client.write({head, body});
+  client.never_expires();
+  if (sent) {
+    request.sent_bytes += out.size() + body.size();
+  } else {
+    request.close_after = request.client_gone = true;
+  }
+}
+
+}  // namespace gateway::proxy

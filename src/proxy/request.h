@@ -1,0 +1,72 @@
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+#include "http/message.h"
+#include "net/block_pool.h"
+#include "plugin/chain.h"
+#include "plugin/exchange.h"
+#include "proxy/request_body.h"
+#include "router/table.h"
+#include "snapshot/snapshot.h"
+
+namespace gateway::proxy {
+
+class Connection;
+
+/// All that belongs to one request, from its first byte to its log line. Lives on one worker; its memory is
+/// used again by the next request.
+struct Request {
+  Request(Connection& connection, const plugin::Connection& facts);
+
+  // The arena's first piece lies in the request itself: an ordinary request takes no other memory.
+  std::array<char, 6144> memory;
+  http::Arena arena{memory.data(), memory.size()};
+
+  Connection& connection;
+  plugin::Connection connection_facts;  ///< the client's address may differ from request to request
+  http::RequestHead head{arena};
+  plugin::Exchange exchange;
+  RequestBody body;
+  net::Block head_block;               ///< the bytes that head's views point into
+  net::Block response_block;           ///< and those of the upstream's head
+  snapshot::SnapshotPtr config;
+  std::optional<router::Match> match;
+  const snapshot::Upstream* upstream = nullptr;
+
+  /// The plugins that run, as access found them, in order; fixed from then on.
+  struct Chosen {
+    const plugin::Plugin* plugin;
+    plugin::Phase phases;
+  };
+  std::pmr::vector<Chosen> chosen{&arena};
+
+  char id[32];
+  boost::system::error_code body_refused;  ///< the body's declaration alone is reason to refuse
+  Steady::time_point started;
+  std::uint64_t head_bytes = 0;
+
+  // What became of it.
+  unsigned status = 0;                  ///< sent to the client; 0: nothing was sent
+  bool response_started = false;
+  bool close_after = false;             ///< the client connection cannot carry another request
+  bool client_gone = false;
+  std::uint64_t sent_bytes = 0;
+  std::optional<http::Headers> sent_headers;
+  std::optional<Steady::time_point> forwarded;       ///< when the request went to a peer
+  std::optional<Steady::time_point> answered;        ///< when the peer's head had come
+  std::optional<Steady::time_point> received;        ///< when the peer's last byte had come
+  std::string_view upstream_uri;
+  unsigned upstream_status = 0;
+  std::vector<plugin::Try> tries;
+  plugin::Record::Source source = plugin::Record::Source::kong;
+};
+
+}  // namespace gateway::proxy

@@ -1,0 +1,180 @@
+#include "proxy/upstream_head.h"
+
+#include <algorithm>
+
+#include "proxy/head_writer.h"
+
+namespace gateway::proxy {
+namespace {
+
+using http::Name;
+
+// What Connection must not be able to remove: framing, routing, and what tells the upstream who asks.
+bool is_protected(Name name) {
+  switch (name) {
+    case Name::host:
+    case Name::content_length:
+    case Name::transfer_encoding:
+    case Name::via:
+    case Name::x_forwarded_for:
+    case Name::x_forwarded_host:
+    case Name::x_forwarded_path:
+    case Name::x_forwarded_port:
+    case Name::x_forwarded_prefix:
+    case Name::x_forwarded_proto:
+    case Name::x_kong_request_id:
+    case Name::x_real_ip:
+      return true;
+    default:
+      return false;
+  }
+}
+
+bool is_hop_by_hop(Name name) {
+  switch (name) {
+    case Name::connection:
+    case Name::keep_alive:
+    case Name::proxy_connection:
+    case Name::proxy:
+    case Name::te:
+    case Name::transfer_encoding:
+    case Name::upgrade:
+      return true;
+    default:
+      return false;
+  }
+}
+
+template <class F>
+void for_each_member(std::string_view list, F&& visit) {
+  while (!list.empty()) {
+    const std::size_t comma = list.find(',');
+    std::string_view one = list.substr(0, comma);
+    list = comma == std::string_view::npos ? std::string_view{} : list.substr(comma + 1);
+    while (!one.empty() && (one.front() == ' ' || one.front() == '\t')) one.remove_prefix(1);
+    while (!one.empty() && (one.back() == ' ' || one.back() == '\t')) one.remove_suffix(1);
+    if (!one.empty()) visit(one);
+  }
+}
+
+std::string_view host_without_port(std::string_view authority) {
+  if (!authority.empty() && authority.front() == '[') return authority.substr(0, authority.find(']') + 1);
+  return authority.substr(0, authority.find(':'));
+}
+
+std::string_view lower(http::Arena& arena, std::string_view text) {
+  const auto is_upper = [](char c) { return c >= 'A' && c <= 'Z'; };
+  if (std::find_if(text.begin(), text.end(), is_upper) == text.end()) return text;
+  auto* copy = static_cast<char*>(arena.allocate(text.size(), 1));
+  std::transform(text.begin(), text.end(), copy, [&](char c) { return is_upper(c) ? static_cast<char>(c + 32) : c; });
+  return {copy, text.size()};
+}
+
+void set_or_remove(http::Headers& headers, Name name, std::string_view value) {
+  if (value.empty()) {
+    headers.remove(name);
+  } else {
+    headers.set(name, value);
+  }
+}
+
+std::string_view version_text(http::Version version) {
+  switch (version) {
+    case http::Version::http_1_0: return "1.0 ";
+    case http::Version::http_1_1: return "1.1 ";
+    case http::Version::http_2: return "2 ";
+  }
+  return {};
+}
+
+void add_forwarded(Request& request, const Options& options) {
+  http::Headers& headers = request.head.headers;
+  http::Arena& arena = request.arena;
+  const plugin::Connection& client = request.exchange.connection();
+  const bool trusted = client.trusted;
+  const auto client_value_or = [&](Name name, std::string_view ours) {
+    const std::string_view theirs = trusted ? headers.value(name) : std::string_view{};
+    return theirs.empty() ? ours : theirs;
+  };
+
+  if (const http::Header* list = headers.find(Name::x_forwarded_for); list != nullptr && !list->value.empty()) {
+    headers.set(Name::x_forwarded_for, join(arena, {list->value, ", ", client.peer_ip}));
+  } else {
+    headers.set(Name::x_forwarded_for, client.client_ip);
+  }
+  headers.set(Name::x_forwarded_proto, client_value_or(Name::x_forwarded_proto, client.tls ? "https" : "http"));
+  set_or_remove(headers, Name::x_forwarded_host,
+                client_value_or(Name::x_forwarded_host, lower(arena, host_without_port(request.head.authority))));
+  headers.set(Name::x_forwarded_port, client_value_or(Name::x_forwarded_port, number(arena, client.server_port)));
+  headers.set(Name::x_forwarded_path, client_value_or(Name::x_forwarded_path, request.head.path));
+  std::string_view prefix;
+  if (request.match->path_matched && request.exchange.route->strip_path && request.match->matched_path != "/") {
+    prefix = request.match->matched_path;
+  }
+  set_or_remove(headers, Name::x_forwarded_prefix, client_value_or(Name::x_forwarded_prefix, prefix));
+  headers.set(Name::x_real_ip, client.client_ip);
+  if (options.upstream_request_id) headers.set(Name::x_kong_request_id, request.exchange.request_id);
+  if (const http::Header* via = headers.find(Name::via); via != nullptr && !via->value.empty()) {
+    headers.set(Name::via, join(arena, {via->value, ", ", version_text(request.head.version), options.product}));
+  } else {
+    headers.set(Name::via, join(arena, {version_text(request.head.version), options.product}));
+  }
+}
+
+void set_framing(Request& request) {
+  http::Headers& headers = request.head.headers;
+  const RequestBody& body = request.body;
+  if (!body.exists()) {
+    headers.remove(Name::content_length);
+  } else if (body.buffered() && body.trailers().empty()) {
+    headers.set(Name::content_length, number(request.arena, static_cast<std::int64_t>(body.buffered_size())));
+  } else if (body.framing().kind == http::Framing::Kind::chunked) {
+    headers.remove(Name::content_length);
+    headers.add(Name::transfer_encoding, "chunked");
+  }
+}
+
+}  // namespace
+
+void remove_hop_by_hop(http::Headers& headers, bool keep_upgrade) {
+  // Names are collected first: removing while looking at the header that names them would be a trap.
+  std::string_view named[16];
+  std::size_t count = 0;
+  for (const http::Header& header : headers) {
+    if (header.id != Name::connection) continue;
+    for_each_member(header.value, [&](std::string_view name) {
+      const Name id = http::classify(name);
+      if (count < std::size(named) && !is_protected(id) && !is_hop_by_hop(id)) named[count++] = name;
+    });
+  }
+  for (std::size_t i = 0; i < count; ++i) headers.remove(named[i]);
+  headers.erase_if([&](const http::Header& header) {
+    return is_hop_by_hop(header.id) && !(keep_upgrade && header.id == Name::upgrade);
+  });
+}
+
+void prepare_request_headers(Request& request, const Options& options) {
+  http::Headers& headers = request.head.headers;
+  const bool upgrading = request.head.upgrade_websocket;
+  bool trailers_wanted = false;
+  for (const http::Header& header : headers) {
+    if (header.id == Name::te) trailers_wanted |= http::list_contains(header.value, "trailers");
+  }
+  remove_hop_by_hop(headers, false);
+  headers.remove(Name::expect);
+
+  const entity::Route& route = *request.exchange.route;
+  headers.set(Name::host, route.preserve_host && !request.head.authority.empty() ? request.head.authority
+                                                                                  : std::string_view(request.upstream->host_header));
+  if (upgrading) {
+    headers.add(Name::connection, "keep-alive, Upgrade");
+    headers.add(Name::upgrade, "websocket");
+  } else {
+    headers.add(Name::connection, "keep-alive");
+  }
+  if (trailers_wanted) headers.add(Name::te, "trailers");
+  add_forwarded(request, options);
+  set_framing(request);
+}
+
+}  // namespace gateway::proxy

@@ -1,0 +1,16 @@
+#pragma once
+
+#include "proxy/options.h"
+#include "proxy/request.h"
+
+namespace gateway::proxy {
+
+/// Turns the client's header list into what the upstream is to see: hop-by-hop headers go, X-Forwarded-*,
+/// Via and the request id come. Nothing that `Connection` names may take away framing, Host or what we set.
+/// Source: RFC 9110, 7.6; Kong 3.9 proxy headers.
+void prepare_request_headers(Request& request, const Options& options);
+
+/// Removes what is meant for one hop only from a list, by its own Connection header too.
+void remove_hop_by_hop(http::Headers& headers, bool keep_upgrade);
+
+}  // namespace gateway::proxy

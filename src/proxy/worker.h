@@ -1,0 +1,78 @@
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "net/listener.h"
+#include "net/loop.h"
+#include "net/resolver.h"
+#include "proxy/connection.h"
+#include "proxy/options.h"
+#include "snapshot/snapshot.h"
+#include "telemetry/access_log.h"
+#include "upstream/pool.h"
+
+namespace gateway::proxy {
+
+/// What a worker counts; read by other threads at any time.
+struct Statistics {
+  std::atomic<std::uint64_t> accepted{0};
+  std::atomic<std::uint64_t> active{0};
+  std::atomic<std::uint64_t> waiting{0};
+  std::atomic<std::uint64_t> requests{0};
+};
+
+/// One thread that serves: its loop, its listeners, its connections on both sides, its snapshot, its log.
+class Worker {
+ public:
+  Worker(const Options& options, const net::Resolver::Options& dns, telemetry::LogFile& access_log);
+  ~Worker();
+
+  void listen(net::ListeningSocket socket);
+
+  /// Serves until the end of drain() or stop(). The calling thread becomes the worker's.
+  void run();
+
+  // From any thread:
+  void replace(snapshot::SnapshotPtr next);
+  /// No new connections; those open end after the answer under way; then run() returns.
+  void drain();
+  /// Ends everything now; run() returns.
+  void stop();
+  [[nodiscard]] const Statistics& statistics() const noexcept { return statistics_; }
+
+  // From the worker's own thread:
+  [[nodiscard]] net::Loop& loop() noexcept { return loop_; }
+  [[nodiscard]] const Options& options() const noexcept { return options_; }
+  [[nodiscard]] const snapshot::CurrentSnapshot& snapshot() const noexcept { return snapshot_; }
+  [[nodiscard]] upstream::Pool& pool() noexcept { return pool_; }
+  [[nodiscard]] telemetry::LogBuffer& access_log() noexcept { return log_; }
+  Task<Result<net::SocketAddress>> resolve(const std::string& host, std::uint16_t port);
+  [[nodiscard]] static bool is_name_error(const Error& error);
+
+  RequestPtr new_request(Connection& connection, const plugin::Connection& facts);
+  void free_request(Request* request) noexcept;
+  void remove(Connection& connection) noexcept;
+  [[nodiscard]] std::uint64_t next_serial() noexcept;
+  void count_request() noexcept { statistics_.requests.fetch_add(1, std::memory_order_relaxed); }
+
+ private:
+  void accepted(int descriptor, const net::SocketAddress& peer, const net::SocketAddress& local);
+  void end_if_idle();
+
+  const Options& options_;
+  net::Loop loop_;
+  net::Resolver resolver_;
+  upstream::Pool pool_;
+  snapshot::CurrentSnapshot snapshot_;
+  telemetry::LogBuffer log_;
+  std::vector<std::unique_ptr<net::Listener>> listeners_;
+  std::vector<std::unique_ptr<Connection>> connections_;
+  std::vector<void*> free_requests_;
+  Statistics statistics_;
+  bool draining_ = false;
+};
+
+}  // namespace gateway::proxy
