@@ -1,0 +1,44 @@
+#pragma once
+
+#include <cstddef>
+#include <string_view>
+
+#include "http/headers.h"
+
+namespace gateway::http::h1 {
+
+/// RFC 9110, 5.6.2: what methods and header names are made of.
+[[nodiscard]] bool is_token(std::string_view text) noexcept;
+
+/// No control characters but the tab (RFC 9110, 5.5); bytes from 0x80 pass as they are.
+[[nodiscard]] bool is_field_value(std::string_view text) noexcept;
+
+[[nodiscard]] std::string_view trim(std::string_view text) noexcept;  ///< spaces and tabs
+
+/// Where a head's lines end: looks at a growing buffer without looking at any byte twice.
+class HeadScanner {
+ public:
+  enum class Found { incomplete, end, bare_line_feed };
+
+  /// Looks on from where the last call stopped. `end`: length() bytes are the head, its empty line included.
+  Found scan(std::string_view buffer) noexcept;
+  [[nodiscard]] std::size_t length() const noexcept { return line_; }
+  /// Where the line that is not complete yet begins.
+  [[nodiscard]] std::size_t open_line() const noexcept { return line_; }
+  [[nodiscard]] bool in_first_line() const noexcept { return !first_done_; }
+  void reset() noexcept { *this = HeadScanner(); }
+
+ private:
+  std::size_t line_ = 0;     // start of the line being looked at
+  std::size_t scanned_ = 0;
+  bool first_done_ = false;
+};
+
+/// One header line without its CRLF, taken apart. False: RFC 9112, 5 is broken (no colon, space before it,
+/// folded, empty or strange name, control characters).
+[[nodiscard]] bool parse_header_line(std::string_view line, Header& out) noexcept;
+
+/// A Content-Length as RFC 9110, 8.6 has it: digits alone, and no overflow.
+[[nodiscard]] bool parse_content_length(std::string_view text, std::uint64_t& out) noexcept;
+
+}  // namespace gateway::http::h1
