@@ -2,6 +2,7 @@
 
 import itertools
 import socket
+import ssl
 
 import pytest
 
@@ -322,10 +323,16 @@ def get(lines):
     return b"GET / HTTP/1.1\r\n" + HOST + lines + b"\r\n"
 
 
-CLIENT_HELLO = bytes.fromhex(
-    "160301007b0100007703030000000000000000000000000000000000000000000000000000000000000000000000"
-    "04130113020100004a0000000700050000026777000a00040002001d000d000a0008040308040401050100"
-    "2b0003020304003300260024001d00200000000000000000000000000000000000000000000000000000000000000000")
+def client_hello():
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    try:
+        ssl.create_default_context().wrap_bio(incoming, outgoing, server_hostname="gw").do_handshake()
+    except ssl.SSLWantReadError:
+        pass
+    return outgoing.read()
+
+
+CLIENT_HELLO = client_hello()
 
 CASES = [
     ("A01", "two different Content-Lengths", post(b"Content-Length: 5\r\nContent-Length: 10\r\n", b"helloworld"),

@@ -12,7 +12,7 @@ import tempfile
 import urllib.parse
 
 from .waiting import eventually
-from .wire import Client, fetch, request_bytes
+from .wire import Client, fetch
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 START_TIMEOUT = 20.0
@@ -246,4 +246,4 @@ class Gateway:
         return fetch(self.proxy, method, target, headers, body, **more)
 
 
-__all__ = ["Gateway", "binary", "free_port", "request_bytes"]
+
