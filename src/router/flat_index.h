@@ -1,0 +1,106 @@
+#pragma once
+
+#include <array>
+#include <bitset>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+namespace gateway::router {
+
+/// From a well mixed 64-bit hash to a non-zero word: SharedMap's bargain (copies share shards, a change copies
+/// one; one writer, readers on any thread) with open addressing, so that a look-up touches one cache line of
+/// entries. Worth its own type because the router asks several times per request, mostly for what is not there.
+class FlatIndex {
+ public:
+  FlatIndex() = default;
+  FlatIndex(const FlatIndex& other) : shards_(other.shards_) { other.owned_.reset(); }
+  FlatIndex& operator=(const FlatIndex& other) {
+    shards_ = other.shards_;
+    owned_.reset();
+    other.owned_.reset();
+    return *this;
+  }
+
+  /// Zero when absent.
+  [[nodiscard]] std::uint64_t find(std::uint64_t key) const noexcept {
+    const Shard* shard = shards_[number(key)].get();
+    if (shard == nullptr) return 0;
+    const std::size_t mask = shard->slots.size() - 1;
+    for (std::size_t at = key & mask;; at = (at + 1) & mask) {
+      const Slot& slot = shard->slots[at];
+      if (slot.value == 0 || slot.key == key) return slot.value;
+    }
+  }
+
+  /// `value` must not be zero.
+  void set(std::uint64_t key, std::uint64_t value) {
+    Shard& shard = own(number(key));
+    // At most half full: runs stay short and a search always meets an empty slot.
+    if ((shard.used + 1) * 2 > shard.slots.size()) grow(shard);
+    if (place(shard.slots, key, value)) ++shard.used;
+  }
+
+  void erase(std::uint64_t key) {
+    if (find(key) == 0) return;
+    Shard& shard = own(number(key));
+    const std::size_t mask = shard.slots.size() - 1;
+    std::size_t hole = key & mask;
+    while (shard.slots[hole].key != key) hole = (hole + 1) & mask;
+    // Entries behind the hole move up unless that would put them before their home.
+    for (std::size_t at = (hole + 1) & mask; shard.slots[at].value != 0; at = (at + 1) & mask) {
+      const std::size_t home = shard.slots[at].key & mask;
+      if (((at - home) & mask) < ((at - hole) & mask)) continue;
+      shard.slots[hole] = shard.slots[at];
+      hole = at;
+    }
+    shard.slots[hole] = {};
+    --shard.used;
+  }
+
+ private:
+  static constexpr std::size_t shard_count = 512;
+  struct Slot {
+    std::uint64_t key = 0;
+    std::uint64_t value = 0;
+  };
+  struct Shard {
+    std::vector<Slot> slots = std::vector<Slot>(4);
+    std::size_t used = 0;
+  };
+
+  // Slots are chosen by the low bits, shards by the high ones.
+  static std::size_t number(std::uint64_t key) noexcept { return key >> 55; }
+
+  static bool place(std::vector<Slot>& slots, std::uint64_t key, std::uint64_t value) {
+    const std::size_t mask = slots.size() - 1;
+    std::size_t at = key & mask;
+    while (slots[at].value != 0 && slots[at].key != key) at = (at + 1) & mask;
+    const bool added = slots[at].value == 0;
+    slots[at] = {key, value};
+    return added;
+  }
+
+  static void grow(Shard& shard) {
+    std::vector<Slot> larger(shard.slots.size() * 2);
+    for (const Slot& slot : shard.slots) {
+      if (slot.value != 0) place(larger, slot.key, slot.value);
+    }
+    shard.slots = std::move(larger);
+  }
+
+  Shard& own(std::size_t number) {
+    std::shared_ptr<Shard>& shard = shards_[number];
+    if (!owned_.test(number)) {
+      shard = shard ? std::make_shared<Shard>(*shard) : std::make_shared<Shard>();
+      owned_.set(number);
+    }
+    return *shard;
+  }
+
+  std::array<std::shared_ptr<Shard>, shard_count> shards_{};
+  mutable std::bitset<shard_count> owned_{};  // as in SharedMap: copying disowns both sides
+};
+
+}  // namespace gateway::router
