@@ -1,6 +1,8 @@
 #pragma once
 
+#include <functional>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -37,7 +39,16 @@ struct Type {
   std::vector<Foreign> foreign;
   State state = State::configuration;
   bool has_ttl = false;                ///< rows may carry `ttl`: seconds to live, shown as what is left
+  bool has_tags = true;
   std::shared_ptr<const schema::Record> schema;
+  /// The fields of one document where they depend on it (a plugin's row on its name); null function: always
+  /// `schema`. Returns null when the document names no kind there is.
+  std::function<std::shared_ptr<const schema::Record>(const nlohmann::json& document)> subschema;
+  /// Why subschema() found none: a complaint tree.
+  std::function<nlohmann::json(const nlohmann::json& document)> no_subschema;
+  /// Translates write-only spellings and sets what one field makes of another, before defaults and
+  /// validation. Returns a complaint tree, or null.
+  std::function<nlohmann::json(nlohmann::json& document)> prepare;
 };
 
 /// Every entity this gateway knows, parents before children.
