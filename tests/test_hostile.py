@@ -65,8 +65,8 @@ class World:
 def world_of_module(private_for_module):
     with RawUpstream(origin_script) as origin:
         gateway = private_for_module(
-            nginx_http_client_header_timeout="1s", nginx_http_client_body_timeout="1s", client_header_timeout="1s",
-            client_body_timeout="1s")
+            nginx_http_client_header_timeout="1s", nginx_http_client_body_timeout="1s")
+        gateway.settle()
         service = gateway.create("/services", name="origin", url=origin.url, retries=0)
         gateway.create("/services/origin/routes", hosts=["gw"])
         for name in "ab":

@@ -245,7 +245,7 @@ def recorded_origin():
         yield origin
 
 
-@pytest.mark.parametrize("name, number", cases())
+@pytest.mark.parametrize("name, number", list(cases()))
 def test_the_answer_is_the_recorded_one(program, recorded_origin, name, number):
     replay = REPLAYS[name]
     if replay.failures is None:

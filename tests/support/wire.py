@@ -2,8 +2,7 @@
 
 import json
 import socket
-
-from .waiting import eventually  # noqa: F401  (part of this module's vocabulary)
+import time
 
 TIMEOUT = 15.0
 
@@ -245,10 +244,14 @@ class Client:
             return out
 
     def is_closed_within(self, seconds):
-        """True when the peer closes in time, whatever it sends before."""
-        self.sock.settimeout(seconds)
+        """True when the peer closes in time. What it sends before is kept for rest()."""
+        deadline = time.monotonic() + seconds
         try:
-            self.rest()
+            while True:
+                self.sock.settimeout(max(0.001, deadline - time.monotonic()))
+                if not self.reader.fill():
+                    return True
+        except ConnectionResetError:
             return True
         except (socket.timeout, TimeoutError):
             return False
