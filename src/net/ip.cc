@@ -12,13 +12,6 @@ namespace {
 
 constexpr std::array<std::uint8_t, 12> mapped_prefix{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
-IpAddress from_v4(const void* four_bytes) noexcept {
-  IpAddress address;
-  std::copy(mapped_prefix.begin(), mapped_prefix.end(), address.bytes.begin());
-  std::memcpy(address.bytes.data() + 12, four_bytes, 4);
-  return address;
-}
-
 }  // namespace
 
 std::optional<IpAddress> IpAddress::parse(std::string_view text) noexcept {
@@ -41,6 +34,31 @@ std::optional<IpAddress> IpAddress::from(const SocketAddress& address) noexcept 
   IpAddress ip;
   std::memcpy(ip.bytes.data(), &reinterpret_cast<const sockaddr_in6&>(address.storage).sin6_addr, ip.bytes.size());
   return ip;
+}
+
+IpAddress IpAddress::from_v4(const void* bytes) noexcept {
+  IpAddress address;
+  std::copy(mapped_prefix.begin(), mapped_prefix.end(), address.bytes.begin());
+  std::memcpy(address.bytes.data() + 12, bytes, 4);
+  return address;
+}
+
+SocketAddress IpAddress::with_port(std::uint16_t port) const noexcept {
+  SocketAddress address;
+  if (is_v4()) {
+    auto& v4 = reinterpret_cast<sockaddr_in&>(address.storage);
+    v4.sin_family = AF_INET;
+    v4.sin_port = htons(port);
+    std::memcpy(&v4.sin_addr, bytes.data() + 12, 4);
+    address.size = sizeof v4;
+  } else {
+    auto& v6 = reinterpret_cast<sockaddr_in6&>(address.storage);
+    v6.sin6_family = AF_INET6;
+    v6.sin6_port = htons(port);
+    std::memcpy(&v6.sin6_addr, bytes.data(), bytes.size());
+    address.size = sizeof v6;
+  }
+  return address;
 }
 
 bool IpAddress::is_v4() const noexcept { return std::equal(mapped_prefix.begin(), mapped_prefix.end(), bytes.begin()); }

@@ -22,7 +22,11 @@ struct IpAddress {
   /// Nullopt for unix sockets.
   static std::optional<IpAddress> from(const SocketAddress& address) noexcept;
 
+  /// From the four bytes as they are on the wire.
+  static IpAddress from_v4(const void* bytes) noexcept;
+
   [[nodiscard]] bool is_v4() const noexcept;
+  [[nodiscard]] SocketAddress with_port(std::uint16_t port) const noexcept;
   [[nodiscard]] std::string to_string() const;  ///< "127.0.0.1", "::1"
 
   friend bool operator==(const IpAddress&, const IpAddress&) = default;
