@@ -118,8 +118,7 @@ void Stream::release_block() noexcept {
   begin_ = end_ = 0;
 }
 
-Stream::Write::Write(Stream& stream, std::initializer_list<std::string_view> pieces) noexcept : stream_(stream) {
-  assert(pieces.size() <= max_pieces);
+Stream::Write::Write(Stream& stream, const Pieces& pieces) noexcept : stream_(stream) {
   std::size_t i = 0;
   for (const std::string_view piece : pieces) {
     if (piece.empty()) continue;

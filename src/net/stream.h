@@ -89,7 +89,8 @@ class Stream {
   /// Writes every byte of up to max_pieces pieces. Errors: network, timed_out.
   class Write {
    public:
-    Write(Stream& stream, std::initializer_list<std::string_view> pieces) noexcept;
+    using Pieces = std::array<std::string_view, max_pieces>;
+    Write(Stream& stream, const Pieces& pieces) noexcept;
     bool await_ready() noexcept;
     void await_suspend(std::coroutine_handle<> waiting);
     Status await_resume();
@@ -103,7 +104,9 @@ class Stream {
     boost::system::error_code error_;
     std::coroutine_handle<> waiting_;
   };
-  [[nodiscard]] Write write(std::initializer_list<std::string_view> pieces) noexcept { return Write(*this, pieces); }
+  [[nodiscard]] Write write(std::string_view a, std::string_view b = {}, std::string_view c = {}, std::string_view d = {}) noexcept {
+    return Write(*this, {a, b, c, d});
+  }
 
   // Connecting and ending
 

@@ -104,6 +104,8 @@ struct Try {
 
 /// What happened to a request, complete: for the log phase.
 struct Record {
+  explicit Record(const Exchange& of) : exchange(of) {}
+
   const Exchange& exchange;
   unsigned status = 0;
   const http::Headers* response_headers = nullptr;  ///< as sent to the client

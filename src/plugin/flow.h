@@ -42,10 +42,10 @@ class [[nodiscard]] Step {
   Step(Task<Flow> task) noexcept : task_(std::move(task)) {}     // NOLINT: or its task
 
   [[nodiscard]] bool waits() const noexcept { return task_.has_value(); }
-  /// Only when !waits().
+  /// What is known at once; to go on, when it waits.
   Flow take() noexcept { return std::move(flow_); }
   /// Only when waits(); await the result.
-  Task<Flow>& task() noexcept { return *task_; }
+  Task<Flow> task() noexcept { return std::move(*task_); }
 
  private:
   Flow flow_ = Flow::next();

@@ -23,7 +23,8 @@ Task<Flow> rewrite(Request& request) {
     const plugin::Plugin* plugin = slot.choose(nullptr);
     if (plugin == nullptr) continue;
     Step step = plugin->rewrite(request.exchange);
-    Flow flow = step.waits() ? co_await step.task() : step.take();
+    Flow flow = step.take();
+    if (step.waits()) flow = co_await step.task();
     if (flow.replies()) co_return flow;
   }
   co_return Flow::next();
@@ -40,7 +41,8 @@ Task<Flow> access(Request& request, const plugin::Chain& chain) {
     request.chosen.push_back({plugin, slot.phases});
     if (outcome.replies() || !has(slot.phases, Phase::access)) continue;
     Step step = plugin->access(request.exchange);
-    outcome = step.waits() ? co_await step.task() : step.take();
+    outcome = step.take();
+    if (step.waits()) outcome = co_await step.task();
   }
   co_return outcome;
 }

@@ -98,12 +98,14 @@ Task<void> Connection::serve() {
 Task<bool> Connection::wait_for_first_byte() {
   const Options& options = worker_.options();
   between_requests_ = true;
+  worker_.count_waiting(1);
   stream_.expires_after(facts_.requests == 0 ? options.head_timeout : options.idle_timeout);
   while (stream_.data().empty() && !draining_) {
     const Result<bool> more = co_await stream_.more();
     if (!more || !*more) break;
   }
   between_requests_ = false;
+  worker_.count_waiting(-1);
   co_return !stream_.data().empty() && !stream_.timed_out();
 }
 
@@ -126,7 +128,6 @@ Task<RequestPtr> Connection::next_request() {
     const Result<bool> more = co_await stream_.more();
     if (more && *more) continue;
     // Nobody to answer when the client has left; one that is merely slow hears why.
-    if (stream_.timed_out()) worker_.count_slow_head();
     co_return RequestPtr(nullptr, {&worker_});
   }
   stream_.never_expires();

@@ -99,7 +99,7 @@ Task<Result<net::SocketAddress>> Forwarding::peer() {
     log::error("{}", found.error().to_string());
     // Refused before any peer was tried: this is an answer of our own.
     if (request_.tries.empty()) request_.forwarded.reset();
-    failure_ = worker_.is_name_error(found.error()) ? 503 : 500;
+    failure_ = net::Resolver::is_name_error(found.error()) ? 503 : 500;
     failure_text_ = failure_ == 503 ? "name resolution failed"
                                     : "failed the initial dns/balancer resolve for '" + service_.host + "' with: " + found.error().code.message();
   }
@@ -146,10 +146,10 @@ Task<Status> Forwarding::send(net::Stream& stream) {
   stream.expires_after(service_.write_timeout);
   sent_ = true;
   const std::string_view head = head_;
-  Status sent = co_await stream.write({head, first});
+  Status sent = co_await stream.write(head, first);
   if (!sent || !request_.body.buffered() || pieces.size() < 2) co_return sent;
   for (const std::string_view piece : pieces) {
-    sent = co_await stream.write({piece});
+    sent = co_await stream.write(piece);
     if (!sent) break;
   }
   co_return sent;

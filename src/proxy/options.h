@@ -9,6 +9,7 @@
 
 #include "http/h1/request_parser.h"
 #include "net/ip.h"
+#include "telemetry/access_log.h"
 #include "upstream/pool.h"
 
 namespace gateway::proxy {
@@ -55,6 +56,7 @@ struct Options {
   std::unordered_map<std::uint16_t, std::uint16_t> port_maps;  ///< listener port to the port told upstream
 
   upstream::Pool::Limits keepalive;
+  telemetry::LogFormat access_log_format = telemetry::LogFormat::plain;
 };
 
 }  // namespace gateway::proxy

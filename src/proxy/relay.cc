@@ -149,7 +149,7 @@ Task<Status> Relay::pass_interim() {
   Output out(&request_.arena);
   write_response_head(out, head_.status, head_.reason, head_.headers);
   const std::string_view bytes = out;
-  const bool sent = co_await write_client({bytes});
+  const bool sent = co_await write_client(bytes);
   if (!sent) co_return Error{boost::asio::error::connection_reset, Origin::client, "sending an interim response"};
   co_return Status{};
 }
@@ -187,17 +187,18 @@ void Relay::prepare_head() {
   }
   out_.reserve(1024);
   write_response_head(out_, head_.status, head_.reason, headers);
+  request_.sent_head_bytes = out_.size();
 }
 
-Task<bool> Relay::write_client(std::initializer_list<std::string_view> pieces) {
+Task<bool> Relay::write_client(std::string_view a, std::string_view b, std::string_view c, std::string_view d) {
   client_.expires_after(request_.connection.worker().options().send_timeout);
-  const Status sent = co_await client_.write(pieces);
+  const Status sent = co_await client_.write(a, b, c, d);
   client_.never_expires();
   if (!sent) {
     request_.client_gone = request_.close_after = true;
     co_return false;
   }
-  for (const std::string_view piece : pieces) request_.sent_bytes += piece.size();
+  request_.sent_bytes += a.size() + b.size() + c.size() + d.size();
   co_return true;
 }
 
@@ -228,7 +229,7 @@ Task<Result<Relay::End>> Relay::send() {
 Task<bool> Relay::send_piece(std::string_view head, Piece piece) {
   if (!has_body_) {
     if (head.empty()) co_return true;
-    co_return co_await write_client({head});
+    co_return co_await write_client(head);
   }
   std::string_view payload = piece.payload;
   std::string changed;
@@ -241,7 +242,7 @@ Task<bool> Relay::send_piece(std::string_view head, Piece piece) {
   }
   if (!chunked_) {
     if (head.empty() && payload.empty()) co_return true;
-    co_return co_await write_client({head, payload});
+    co_return co_await write_client(head, payload);
   }
   char size[20];
   const std::string_view chunk_head = payload.empty() ? std::string_view{} : write_chunk_size(size, payload.size());
@@ -253,7 +254,7 @@ Task<bool> Relay::send_piece(std::string_view head, Piece piece) {
     closing += "\r\n";
     end = closing;
   }
-  co_return co_await write_client({head, chunk_head, payload, end});
+  co_return co_await write_client(head, chunk_head, payload, end);
 }
 
 // For plugins with a response phase: the whole answer in memory, then sent as one of known length.
@@ -272,7 +273,8 @@ Task<Result<Relay::End>> Relay::send_buffered() {
   for (const Request::Chosen& chosen : request_.chosen) {
     if (!has(chosen.phases, plugin::Phase::response)) continue;
     plugin::Step step = chosen.plugin->response(request_.exchange, response);
-    plugin::Flow flow = step.waits() ? co_await step.task() : step.take();
+    plugin::Flow flow = step.take();
+    if (step.waits()) flow = co_await step.task();
     if (!flow.replies()) continue;
     http::Reply reply = flow.take_reply();
     co_await send_reply(request_, reply);

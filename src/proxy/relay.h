@@ -74,7 +74,7 @@ class Relay {
   void prepare_head();
   void keep_block(std::size_t head_bytes);
   [[nodiscard]] bool body_follows() const noexcept;
-  Task<bool> write_client(std::initializer_list<std::string_view> pieces);
+  Task<bool> write_client(std::string_view a, std::string_view b = {}, std::string_view c = {}, std::string_view d = {});
 
   Request& request_;
   net::Stream& upstream_;

@@ -103,9 +103,10 @@ Task<void> send_reply(Request& request, http::Reply& reply) {
   net::Stream& client = request.connection.stream();
   client.expires_after(request.connection.worker().options().send_timeout);
   const std::string_view head = out;
-  const Status sent = co_await client.write({head, body});
+  const Status sent = co_await client.write(head, body);
   client.never_expires();
   if (sent) {
+    request.sent_head_bytes = out.size();
     request.sent_bytes += out.size() + body.size();
   } else {
     request.close_after = request.client_gone = true;

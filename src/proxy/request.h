@@ -58,7 +58,8 @@ struct Request {
   bool response_started = false;
   bool close_after = false;             ///< the client connection cannot carry another request
   bool client_gone = false;
-  std::uint64_t sent_bytes = 0;
+  std::uint64_t sent_bytes = 0;         ///< head and body
+  std::uint64_t sent_head_bytes = 0;
   std::optional<http::Headers> sent_headers;
   std::optional<Steady::time_point> forwarded;       ///< when the request went to a peer
   std::optional<Steady::time_point> answered;        ///< when the peer's head had come

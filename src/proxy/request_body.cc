@@ -97,7 +97,7 @@ Task<Result<std::string_view>> RequestBody::read_piece() {
   if (send_continue_) {
     send_continue_ = false;
     client_.expires_after(limits_.timeout);
-    const Status sent = co_await client_.write({"HTTP/1.1 100 Continue\r\n\r\n"});
+    const Status sent = co_await client_.write("HTTP/1.1 100 Continue\r\n\r\n");
     if (!sent) co_return Error{sent.error().code, Origin::client, "asking for the request body"};
   }
   while (!complete_) {

@@ -22,7 +22,7 @@ Task<void> pump(Direction& direction) {
     const std::string_view data = direction.from.data();
     if (!data.empty()) {
       direction.timed.expires_after(direction.idle);
-      const Status sent = co_await direction.to.write({data});
+      const Status sent = co_await direction.to.write(data);
       if (!sent) break;
       direction.moved += data.size();
       direction.from.consume(data.size());
@@ -52,7 +52,7 @@ struct Beside {
   void await_resume() const noexcept {}
 };
 
-Task<void> run(Beside& beside) {
+Task<void> pump_beside(Beside& beside) {
   co_await pump(beside.direction);
   beside.running = false;
   if (beside.waiting) std::exchange(beside.waiting, nullptr).resume();
@@ -67,7 +67,7 @@ Task<Result<Relay::End>> Relay::tunnel() {
   request_.response_started = true;
   request_.close_after = true;
   const std::string_view head = out_;
-  const bool sent = co_await write_client({head});
+  const bool sent = co_await write_client(head);
   if (!sent) co_return End::close;
 
   request_.connection.watch_for(nullptr);
@@ -75,7 +75,7 @@ Task<Result<Relay::End>> Relay::tunnel() {
   Direction up{client_, upstream_, upstream_, timeout_};
   upstream_.expires_after(timeout_);
   Beside beside{up};
-  spawn(run(beside));
+  spawn(pump_beside(beside));
   co_await pump(down);
   co_await beside;
   request_.sent_bytes += down.moved;

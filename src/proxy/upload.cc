@@ -39,7 +39,7 @@ Task<void> Upload::pump() {
     }
     end += "\r\n";
     const std::string_view bytes = end;
-    const Status sent = co_await upstream_.write({bytes});
+    const Status sent = co_await upstream_.write(bytes);
     if (!sent) co_return;
   }
   complete_ = true;
@@ -57,7 +57,7 @@ Task<Status> Upload::send_piece(std::string_view piece) {
     chunk_end = "\r\n";
   }
   upstream_.expires_after(write_timeout_);
-  Status sent = co_await upstream_.write({chunk_head, piece, chunk_end});
+  Status sent = co_await upstream_.write(chunk_head, piece, chunk_end);
   // While the client takes its time, the upstream is not to blame.
   upstream_.never_expires();
   co_return sent;

@@ -137,19 +137,19 @@ void set_framing(Request& request) {
 }  // namespace
 
 void remove_hop_by_hop(http::Headers& headers, bool keep_upgrade) {
-  // Names are collected first: removing while looking at the header that names them would be a trap.
-  std::string_view named[16];
-  std::size_t count = 0;
+  // Usually Connection says "close" or "keep-alive": nothing to look for.
+  std::pmr::vector<std::string_view> named(&headers.arena());
   for (const http::Header& header : headers) {
     if (header.id != Name::connection) continue;
     for_each_member(header.value, [&](std::string_view name) {
       const Name id = http::classify(name);
-      if (count < std::size(named) && !is_protected(id) && !is_hop_by_hop(id)) named[count++] = name;
+      const bool usual = http::equals_ignoring_case(name, "close") || id == Name::keep_alive;
+      if (!usual && !is_protected(id) && !is_hop_by_hop(id)) named.push_back(name);
     });
   }
-  for (std::size_t i = 0; i < count; ++i) headers.remove(named[i]);
   headers.erase_if([&](const http::Header& header) {
-    return is_hop_by_hop(header.id) && !(keep_upgrade && header.id == Name::upgrade);
+    if (is_hop_by_hop(header.id)) return !(keep_upgrade && header.id == Name::upgrade);
+    return !named.empty() && std::any_of(named.begin(), named.end(), [&](std::string_view name) { return http::equals_ignoring_case(name, header.name); });
   });
 }
 

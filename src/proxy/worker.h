@@ -11,17 +11,27 @@
 #include "proxy/connection.h"
 #include "proxy/options.h"
 #include "snapshot/snapshot.h"
-#include "telemetry/access_log.h"
+#include "telemetry/log_file.h"
 #include "upstream/pool.h"
 
 namespace gateway::proxy {
 
-/// What a worker counts; read by other threads at any time.
+/// A number one thread changes and others read: no locked instruction.
+class Counter {
+ public:
+  void add(std::int64_t by) noexcept { value_.store(value_.load(std::memory_order_relaxed) + by, std::memory_order_relaxed); }
+  [[nodiscard]] std::int64_t get() const noexcept { return value_.load(std::memory_order_relaxed); }
+
+ private:
+  std::atomic<std::int64_t> value_{0};
+};
+
+/// What a worker counts; written by its thread, read by any.
 struct Statistics {
-  std::atomic<std::uint64_t> accepted{0};
-  std::atomic<std::uint64_t> active{0};
-  std::atomic<std::uint64_t> waiting{0};
-  std::atomic<std::uint64_t> requests{0};
+  Counter accepted;
+  Counter active;   ///< client connections
+  Counter waiting;  ///< of them, those between two requests
+  Counter requests;
 };
 
 /// One thread that serves: its loop, its listeners, its connections on both sides, its snapshot, its log.
@@ -30,6 +40,7 @@ class Worker {
   Worker(const Options& options, const net::Resolver::Options& dns, telemetry::LogFile& access_log);
   ~Worker();
 
+  /// Before run().
   void listen(net::ListeningSocket socket);
 
   /// Serves until the end of drain() or stop(). The calling thread becomes the worker's.
@@ -42,6 +53,7 @@ class Worker {
   /// Ends everything now; run() returns.
   void stop();
   [[nodiscard]] const Statistics& statistics() const noexcept { return statistics_; }
+  [[nodiscard]] Executor& executor() noexcept { return loop_; }
 
   // From the worker's own thread:
   [[nodiscard]] net::Loop& loop() noexcept { return loop_; }
@@ -49,14 +61,15 @@ class Worker {
   [[nodiscard]] const snapshot::CurrentSnapshot& snapshot() const noexcept { return snapshot_; }
   [[nodiscard]] upstream::Pool& pool() noexcept { return pool_; }
   [[nodiscard]] telemetry::LogBuffer& access_log() noexcept { return log_; }
-  Task<Result<net::SocketAddress>> resolve(const std::string& host, std::uint16_t port);
-  [[nodiscard]] static bool is_name_error(const Error& error);
+  Task<Result<net::SocketAddress>> resolve(const std::string& host, std::uint16_t port) { return resolver_.resolve(host, port); }
 
   RequestPtr new_request(Connection& connection, const plugin::Connection& facts);
   void free_request(Request* request) noexcept;
+  /// Frees a connection that has ended.
   void remove(Connection& connection) noexcept;
-  [[nodiscard]] std::uint64_t next_serial() noexcept;
-  void count_request() noexcept { statistics_.requests.fetch_add(1, std::memory_order_relaxed); }
+  [[nodiscard]] std::uint64_t next_serial() noexcept;  ///< of a connection in this process
+  void count_request() noexcept { statistics_.requests.add(1); }
+  void count_waiting(int change) noexcept { statistics_.waiting.add(change); }
 
  private:
   void accepted(int descriptor, const net::SocketAddress& peer, const net::SocketAddress& local);
@@ -73,6 +86,7 @@ class Worker {
   std::vector<void*> free_requests_;
   Statistics statistics_;
   bool draining_ = false;
+  bool told_full_ = false;
 };
 
 }  // namespace gateway::proxy

@@ -85,6 +85,7 @@ std::string_view join(const Pieces& pieces, std::string_view path, http::Arena& 
       pieces.rest.size() + 1 == path.size()) {
     return path;
   }
+  if (pieces.base.empty() && pieces.between.empty() && size == pieces.rest.size()) return pieces.rest;
   char* const text = static_cast<char*>(arena.allocate(std::max<std::size_t>(size, 1), 1));
   char* end = escape(pieces.base, text);
   end = escape(pieces.between, end);
