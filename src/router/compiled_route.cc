@@ -96,7 +96,7 @@ bool outranks(const Entry& a, const Entry& b) noexcept {
   if (a.high != b.high) return a.high > b.high;
   if (a.low != b.low) return a.low > b.low;
   // The compatible flavour prefers the larger id; for traditional any fixed order will do.
-  if (const auto order = a.owner->route().id <=> b.owner->route().id; order != 0) return order > 0;
+  if (const auto order = a.route->id <=> b.route->id; order != 0) return order > 0;
   return a.path_number < b.path_number;
 }
 
@@ -163,6 +163,7 @@ std::vector<CompiledRoute::Path> CompiledRoute::compile_paths(Flavour flavour) {
 
 void CompiledRoute::add_entries(const std::vector<Path>& paths, Flavour flavour) {
   Entry shape;
+  shape.route = route_.get();
   shape.owner = this;
   shape.has_path = !route_->paths.empty();
   shape.more_checks = !headers_.empty() || !route_->snis.empty();

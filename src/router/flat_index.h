@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <utility>
 #include <vector>
 
 namespace gateway::router {
@@ -15,8 +16,9 @@ namespace gateway::router {
 class FlatIndex {
  public:
   FlatIndex() = default;
-  FlatIndex(const FlatIndex& other) : shards_(other.shards_) { other.owned_.reset(); }
+  FlatIndex(const FlatIndex& other) : views_(other.views_), shards_(other.shards_) { other.owned_.reset(); }
   FlatIndex& operator=(const FlatIndex& other) {
+    views_ = other.views_;
     shards_ = other.shards_;
     owned_.reset();
     other.owned_.reset();
@@ -25,11 +27,10 @@ class FlatIndex {
 
   /// Zero when absent.
   [[nodiscard]] std::uint64_t find(std::uint64_t key) const noexcept {
-    const Shard* shard = shards_[number(key)].get();
-    if (shard == nullptr) return 0;
-    const std::size_t mask = shard->slots.size() - 1;
-    for (std::size_t at = key & mask;; at = (at + 1) & mask) {
-      const Slot& slot = shard->slots[at];
+    const View view = views_[number(key)];
+    if (view.slots == nullptr) return 0;
+    for (std::size_t at = key & view.mask;; at = (at + 1) & view.mask) {
+      const Slot& slot = view.slots[at];
       if (slot.value == 0 || slot.key == key) return slot.value;
     }
   }
@@ -40,6 +41,7 @@ class FlatIndex {
     // At most half full: runs stay short and a search always meets an empty slot.
     if ((shard.used + 1) * 2 > shard.slots.size()) grow(shard);
     if (place(shard.slots, key, value)) ++shard.used;
+    views_[number(key)] = {shard.slots.data(), shard.slots.size() - 1};
   }
 
   void erase(std::uint64_t key) {
@@ -57,6 +59,7 @@ class FlatIndex {
     }
     shard.slots[hole] = {};
     --shard.used;
+    views_[number(key)] = {shard.slots.data(), mask};
   }
 
  private:
@@ -64,6 +67,10 @@ class FlatIndex {
   struct Slot {
     std::uint64_t key = 0;
     std::uint64_t value = 0;
+  };
+  struct View {
+    const Slot* slots = nullptr;
+    std::size_t mask = 0;
   };
   struct Shard {
     std::vector<Slot> slots = std::vector<Slot>(4);
@@ -99,6 +106,7 @@ class FlatIndex {
     return *shard;
   }
 
+  std::array<View, shard_count> views_{};  // of the shards: what readers need, one step nearer
   std::array<std::shared_ptr<Shard>, shard_count> shards_{};
   mutable std::bitset<shard_count> owned_{};  // as in SharedMap: copying disowns both sides
 };

@@ -9,8 +9,11 @@ namespace gateway::router {
 namespace {
 
 // A host's summary has bit n set when a lane of length n exists; the last bit when there are lanes that cannot
-// be told so. Most hosts fit, and need no look at their lanes.
+// be told so. Most hosts fit, and need no look at their lanes. Where a host has one entry, as where every tenant
+// has a host, the summary is that entry, marked by the bit before the last, and saves looking for it.
 constexpr std::uint64_t look_closer = std::uint64_t{1} << 63;
+constexpr std::uint64_t only_entry = std::uint64_t{1} << 62;
+constexpr std::uint32_t lengths_in_summary = 62;
 
 // No entry has this address.
 constexpr std::uint64_t crowd_mark = 1;
@@ -44,7 +47,7 @@ class Table::Search {
   [[nodiscard]] std::optional<Match> result() const {
     if (best_ == nullptr) return std::nullopt;
     std::optional<Match> match(std::in_place);
-    match->route = &best_->owner->route();
+    match->route = best_->route;
     match->path_matched = best_->has_path;
     match->regex = best_->regex != nullptr;
     if (match->regex) {
@@ -78,6 +81,10 @@ class Table::Search {
   void place(std::uint64_t host_key) {
     std::uint64_t lengths = table_.hosts_.find(host_key);
     if (lengths == 0) return;
+    if ((lengths & (look_closer | only_entry)) == only_entry) {
+      (void)consider(*unpack(lengths & ~only_entry));
+      return;
+    }
     const std::string_view path = subject_.query.path;
     PrefixHash hashes(host_key, path);
     if ((lengths & look_closer) != 0) return closely(host_key, hashes);
@@ -208,8 +215,9 @@ void Table::count_lane(const Entry& entry, int change) {
   }
   std::uint64_t summary = 0;
   for (const Lane& lane : lanes) {
-    summary |= lane.header.empty() && lane.length < 63 ? std::uint64_t{1} << lane.length : look_closer;
+    summary |= lane.header.empty() && lane.length < lengths_in_summary ? std::uint64_t{1} << lane.length : look_closer;
   }
+  if (found == nullptr) summary = only_entry | pack(&entry);
   if (hosts_.find(entry.host_key) != summary) hosts_.set(entry.host_key, summary);
   lanes_.set(entry.host_key, std::make_shared<const Lanes>(std::move(lanes)));
 }

@@ -235,7 +235,7 @@ TEST_F(TableTest, HeadersAfterTheHundredthAreNotLookedAt) {
   for (int i = 0; i < 99; ++i) ask.headers.emplace_back("x-" + std::to_string(i), "1");
   ask.headers.emplace_back("x-a", "1");
   EXPECT_EQ(winner(ask), "header");
-  std::swap(ask.headers.back(), ask.headers.emplace_back("x-z", "1"));
+  ask.headers.insert(ask.headers.begin(), {"x-z", "1"});
   EXPECT_EQ(winner(ask), "none");
 }
 
@@ -251,6 +251,20 @@ TEST_F(TableTest, EqualRoutesAreToldApartByIdOrInTraditionalByAge) {
   add("old", {.created_at = 1, .paths = {"/a"}});
   add("new", {.created_at = 2, .paths = {"/a"}});
   EXPECT_EQ(winner({.path = "/a"}), "new but traditional old");
+}
+
+TEST_F(TableTest, AHostKeepsWorkingWhileItsRoutesComeAndGo) {
+  add("one", {.id = number(1), .hosts = {"a.com"}, .paths = {"/one"}});
+  add("two", {.id = number(2), .hosts = {"a.com"}, .paths = {"/two"}});
+  EXPECT_EQ(winner({.host = "a.com", .path = "/one"}), "one");
+  EXPECT_EQ(winner({.host = "a.com", .path = "/two"}), "two");
+  table.erase(number(1));
+  traditional.erase(number(1));
+  EXPECT_EQ(winner({.host = "a.com", .path = "/one"}), "none");
+  EXPECT_EQ(winner({.host = "a.com", .path = "/two"}), "two");
+  add("three", {.id = number(2), .hosts = {"a.com"}, .paths = {"/three"}});
+  EXPECT_EQ(winner({.host = "a.com", .path = "/two"}), "none");
+  EXPECT_EQ(winner({.host = "a.com", .path = "/three"}), "three");
 }
 
 TEST_F(TableTest, OnlyRoutesForHttpTakePart) {
