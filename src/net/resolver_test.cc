@@ -1,0 +1,382 @@
+#include "net/resolver.h"
+
+#include <arpa/inet.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <fstream>
+#include <map>
+#include <mutex>
+#include <thread>
+
+#include "net/ip.h"
+
+namespace gateway::net {
+namespace {
+
+using namespace std::chrono_literals;
+
+/// A DNS server on a thread of its own that answers A and AAAA as it is told.
+class DnsServer {
+ public:
+  struct Answer {
+    std::vector<std::string> addresses{};
+    unsigned ttl = 60;
+    unsigned rcode = 0;
+    bool silent = false;
+    std::chrono::milliseconds delay{0};
+  };
+
+  DnsServer() : socket_(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)) {
+    const SocketAddress any = *SocketAddress::from_ip("127.0.0.1", 0);
+    EXPECT_EQ(bind(socket_, reinterpret_cast<const sockaddr*>(&any.storage), any.size), 0);
+    thread_ = std::thread([this] { serve(); });
+  }
+  ~DnsServer() {
+    stopping_ = true;
+    thread_.join();
+    ::close(socket_);
+  }
+
+  void set(const std::string& name, int type, Answer answer) {
+    const std::lock_guard lock(mutex_);
+    answers_[{name, type}] = std::move(answer);
+  }
+  int asked(const std::string& name, int type) {
+    const std::lock_guard lock(mutex_);
+    return asked_[{name, type}];
+  }
+  std::string address() const {
+    SocketAddress local;
+    local.size = sizeof local.storage;
+    getsockname(socket_, reinterpret_cast<sockaddr*>(&local.storage), &local.size);
+    return local.to_string();
+  }
+
+ private:
+  void serve() {
+    while (!stopping_) {
+      pollfd waiting{socket_, POLLIN, 0};
+      if (poll(&waiting, 1, 10) != 1) continue;
+      std::uint8_t query[512];
+      SocketAddress from;
+      from.size = sizeof from.storage;
+      const ssize_t size = recvfrom(socket_, query, sizeof query, 0, reinterpret_cast<sockaddr*>(&from.storage), &from.size);
+      if (size < 17) continue;
+
+      std::string name;
+      std::size_t at = 12;
+      while (query[at] != 0) {
+        if (!name.empty()) name += '.';
+        name.append(reinterpret_cast<char*>(query) + at + 1, query[at]);
+        at += query[at] + 1U;
+      }
+      const int type = query[at + 1] * 256 + query[at + 2];
+      const std::size_t question_end = at + 5;
+
+      Answer answer;
+      {
+        const std::lock_guard lock(mutex_);
+        ++asked_[{name, type}];
+        const auto found = answers_.find({name, type});
+        if (found != answers_.end()) answer = found->second;
+      }
+      if (answer.silent) continue;
+      std::this_thread::sleep_for(answer.delay);
+
+      std::string reply(reinterpret_cast<char*>(query), question_end);
+      const auto put16 = [&reply](unsigned value) {
+        reply += static_cast<char>(value >> 8);
+        reply += static_cast<char>(value & 255);
+      };
+      reply[2] = static_cast<char>(0x81);
+      reply[3] = static_cast<char>(0x80 | answer.rcode);
+      reply[7] = static_cast<char>(answer.addresses.size());
+      reply[9] = reply[11] = 0;
+      for (const std::string& text : answer.addresses) {
+        const IpAddress ip = *IpAddress::parse(text);
+        put16(0xc00c);
+        put16(static_cast<unsigned>(type));
+        put16(1);
+        put16(answer.ttl >> 16);
+        put16(answer.ttl & 0xffff);
+        const std::size_t skip = ip.is_v4() ? 12 : 0;
+        put16(static_cast<unsigned>(16 - skip));
+        reply.append(reinterpret_cast<const char*>(ip.bytes.data()) + skip, 16 - skip);
+      }
+      sendto(socket_, reply.data(), reply.size(), 0, reinterpret_cast<sockaddr*>(&from.storage), from.size);
+    }
+  }
+
+  int socket_;
+  std::atomic<bool> stopping_{false};
+  std::mutex mutex_;
+  std::map<std::pair<std::string, int>, Answer> answers_;
+  std::map<std::pair<std::string, int>, int> asked_;
+  std::thread thread_;
+};
+
+constexpr int a = 1;
+constexpr int aaaa = 28;
+constexpr unsigned server_failure = 2;
+constexpr unsigned name_error = 3;
+
+using Found = std::optional<Result<SocketAddress>>;
+
+Task<void> look_up(Resolver& resolver, std::string host, std::shared_ptr<Found> found) {
+  Result<SocketAddress> result = co_await resolver.resolve(host, 80);
+  found->emplace(std::move(result));
+}
+
+class ResolverTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    options.servers = {server.address()};
+    options.hosts_file.clear();
+    options.timeout = 100ms;
+    options.attempts = 2;
+  }
+
+  std::shared_ptr<Found> begin(const std::string& host) {
+    if (!resolver) resolver = std::make_unique<Resolver>(loop, options);
+    auto found = std::make_shared<Found>();
+    spawn(look_up(*resolver, host, found));
+    return found;
+  }
+  void wait_for(const Found& found) {
+    loop.io().restart();
+    const auto guard = boost::asio::make_work_guard(loop.io());
+    const Steady::time_point end = Steady::now() + 10s;
+    while (!found && Steady::now() < end) loop.io().run_one_for(100ms);
+    ASSERT_TRUE(found);
+  }
+  void run_for(std::chrono::milliseconds time) {
+    loop.io().restart();
+    const auto guard = boost::asio::make_work_guard(loop.io());
+    loop.io().run_for(time);
+  }
+  /// The address found, or the error's text.
+  std::string get(const std::string& host) {
+    const auto found = begin(host);
+    wait_for(*found);
+    if (!*found) return "nothing";
+    return (*found)->has_value() ? (*found)->value().to_string() : (*found)->error().code.message();
+  }
+  /// As get(), but the answer must be there without waiting.
+  std::string get_now(const std::string& host) {
+    const auto found = begin(host);
+    if (!*found) return "waits";
+    return (*found)->has_value() ? (*found)->value().to_string() : (*found)->error().code.message();
+  }
+
+  DnsServer server;
+  Loop loop;
+  Resolver::Options options;
+  std::unique_ptr<Resolver> resolver;
+};
+
+TEST_F(ResolverTest, LiteralAddressesAndLocalhostNeedNoServer) {
+  EXPECT_EQ(get_now("10.1.2.3"), "10.1.2.3:80");
+  EXPECT_EQ(get_now("2001:db8::1"), "[2001:db8::1]:80");
+  EXPECT_EQ(get_now("[2001:db8::1]"), "[2001:db8::1]:80");
+  EXPECT_EQ(get_now("LocalHost"), "127.0.0.1:80");
+}
+
+TEST_F(ResolverTest, LocalhostFollowsTheOrder) {
+  options.order = {"AAAA", "A"};
+  EXPECT_EQ(get_now("localhost"), "[::1]:80");
+}
+
+TEST_F(ResolverTest, AnswersFromTheCacheWithoutWaiting) {
+  server.set("one.test", a, {.addresses = {"10.0.0.1"}});
+  EXPECT_EQ(get("one.test"), "10.0.0.1:80");
+  EXPECT_EQ(get_now("ONE.test"), "10.0.0.1:80");
+  EXPECT_EQ(server.asked("one.test", a), 1);
+  EXPECT_EQ(server.asked("one.test", aaaa), 0);
+}
+
+TEST_F(ResolverTest, GivesSeveralAddressesInTurn) {
+  server.set("many.test", a, {.addresses = {"10.0.0.1", "10.0.0.2"}});
+  const std::string first = get("many.test");
+  const std::string second = get_now("many.test");
+  EXPECT_NE(first, second);
+  EXPECT_EQ(get_now("many.test"), first);
+  EXPECT_EQ(get_now("many.test"), second);
+}
+
+TEST_F(ResolverTest, AsksTheNextTypeWhenOneHasNoRecords) {
+  server.set("six.test", aaaa, {.addresses = {"2001:db8::6"}});
+  EXPECT_EQ(get("six.test"), "[2001:db8::6]:80");
+  EXPECT_EQ(server.asked("six.test", a), 1);
+}
+
+TEST_F(ResolverTest, FollowsTheOrderOfTypes) {
+  options.order = {"SRV", "AAAA", "A"};
+  server.set("both.test", a, {.addresses = {"10.0.0.1"}});
+  server.set("both.test", aaaa, {.addresses = {"2001:db8::6"}});
+  EXPECT_EQ(get("both.test"), "[2001:db8::6]:80");
+  EXPECT_EQ(server.asked("both.test", a), 0);
+}
+
+TEST_F(ResolverTest, ConcurrentWaitersShareOneQuery) {
+  server.set("slow.test", a, {.addresses = {"10.0.0.1", "10.0.0.2"}, .delay = 30ms});
+  const auto first = begin("slow.test");
+  const auto second = begin("slow.test");
+  wait_for(*first);
+  wait_for(*second);
+  EXPECT_NE((*first)->value(), (*second)->value());  // in turn here too
+  EXPECT_EQ(server.asked("slow.test", a), 1);
+}
+
+TEST_F(ResolverTest, AnExpiredAnswerServesWhileOneRefreshRuns) {
+  server.set("ttl.test", a, {.addresses = {"10.0.0.1"}, .ttl = 1});
+  EXPECT_EQ(get("ttl.test"), "10.0.0.1:80");
+  server.set("ttl.test", a, {.addresses = {"10.0.0.2"}, .ttl = 60});
+  EXPECT_EQ(get_now("ttl.test"), "10.0.0.1:80");
+  std::this_thread::sleep_for(1050ms);
+  EXPECT_EQ(get_now("ttl.test"), "10.0.0.1:80");
+  EXPECT_EQ(get_now("ttl.test"), "10.0.0.1:80");
+  run_for(60ms);
+  EXPECT_EQ(get_now("ttl.test"), "10.0.0.2:80");
+  EXPECT_EQ(server.asked("ttl.test", a), 2);
+}
+
+TEST_F(ResolverTest, WithoutStaleTimeAnExpiredAnswerIsWaitedFor) {
+  options.stale_ttl = 0s;
+  options.valid_ttl = 1s;  // whatever the answer says
+  server.set("ttl.test", a, {.addresses = {"10.0.0.1"}, .ttl = 600});
+  EXPECT_EQ(get("ttl.test"), "10.0.0.1:80");
+  server.set("ttl.test", a, {.addresses = {"10.0.0.2"}});
+  std::this_thread::sleep_for(1050ms);
+  EXPECT_EQ(get("ttl.test"), "10.0.0.2:80");
+}
+
+TEST_F(ResolverTest, AStaleAnswerOutlivesAFailingServerButNotANameError) {
+  options.valid_ttl = 1s;
+  server.set("flaky.test", a, {.addresses = {"10.0.0.1"}});
+  server.set("gone.test", a, {.addresses = {"10.0.0.1"}});
+  EXPECT_EQ(get("flaky.test"), "10.0.0.1:80");
+  EXPECT_EQ(get("gone.test"), "10.0.0.1:80");
+  server.set("flaky.test", a, {.rcode = server_failure});
+  server.set("gone.test", a, {.rcode = name_error});
+  std::this_thread::sleep_for(1050ms);
+  EXPECT_EQ(get_now("flaky.test"), "10.0.0.1:80");
+  EXPECT_EQ(get_now("gone.test"), "10.0.0.1:80");
+  run_for(100ms);
+  EXPECT_EQ(get_now("flaky.test"), "10.0.0.1:80");
+  EXPECT_EQ(get("gone.test"), "dns server error: 3 name error");
+}
+
+TEST_F(ResolverTest, FailuresAreRememberedForAWhile) {
+  server.set("no.such.test", a, {.rcode = name_error});
+  const auto found = begin("no.such.test");
+  wait_for(*found);
+  ASSERT_TRUE((*found)->has_error());
+  EXPECT_TRUE(Resolver::is_name_error((*found)->error()));
+  EXPECT_EQ((*found)->error().doing, "resolving no.such.test");
+  EXPECT_EQ(get_now("no.such.test"), "dns server error: 3 name error");
+  EXPECT_EQ(server.asked("no.such.test", a), 1);
+  std::this_thread::sleep_for(1050ms);
+  EXPECT_EQ(get("no.such.test"), "dns server error: 3 name error");
+  EXPECT_EQ(server.asked("no.such.test", a), 2);
+}
+
+TEST_F(ResolverTest, AnEmptyAnswerAndAServerFailureAreNameErrors) {
+  const auto empty = begin("empty.test");
+  wait_for(*empty);
+  ASSERT_TRUE((*empty)->has_error());
+  EXPECT_EQ((*empty)->error().code.message(), "dns client error: 101 empty record received");
+  EXPECT_TRUE(Resolver::is_name_error((*empty)->error()));
+
+  server.set("broken.test", a, {.rcode = server_failure});
+  const auto broken = begin("broken.test");
+  wait_for(*broken);
+  ASSERT_TRUE((*broken)->has_error());
+  EXPECT_EQ((*broken)->error().code.message(), "dns server error: 2 server failure");
+  EXPECT_TRUE(Resolver::is_name_error((*broken)->error()));
+}
+
+TEST_F(ResolverTest, ASilentServerTimesOut) {
+  server.set("silent.test", a, {.silent = true});
+  const Steady::time_point start = Steady::now();
+  const auto found = begin("silent.test");
+  wait_for(*found);
+  ASSERT_TRUE((*found)->has_error());
+  EXPECT_FALSE(Resolver::is_name_error((*found)->error()));
+  EXPECT_EQ(server.asked("silent.test", a), 2);
+  EXPECT_GE(Steady::now() - start, 250ms);
+  EXPECT_LT(Steady::now() - start, 2s);
+}
+
+TEST_F(ResolverTest, TheHostsFileComesBeforeTheServers) {
+  options.hosts_file = ::testing::TempDir() + "resolver_hosts_" + std::to_string(getpid());
+  std::ofstream(options.hosts_file) << "# comment\n10.9.9.9 Backend alias # more\nnonsense x\n\n"
+                                       "2001:db8::9 backend only6\n10.9.9.10\tbackend\n10.0.0.5 localhost\n";
+  EXPECT_EQ(get_now("backend"), "10.9.9.9:80");
+  EXPECT_EQ(get_now("BACKEND"), "10.9.9.10:80");
+  EXPECT_EQ(get_now("alias"), "10.9.9.9:80");
+  EXPECT_EQ(get_now("only6"), "[2001:db8::9]:80");
+  EXPECT_EQ(get_now("localhost"), "127.0.0.1:80");
+  unlink(options.hosts_file.c_str());
+}
+
+TEST_F(ResolverTest, ForgetsTheLeastRecentlyUsedName) {
+  options.cache_size = 2;
+  for (const char* name : {"a.test", "b.test", "c.test"}) server.set(name, a, {.addresses = {"10.0.0.1"}});
+  EXPECT_EQ(get("a.test"), "10.0.0.1:80");
+  EXPECT_EQ(get("b.test"), "10.0.0.1:80");
+  EXPECT_EQ(get_now("a.test"), "10.0.0.1:80");
+  EXPECT_EQ(get("c.test"), "10.0.0.1:80");
+  EXPECT_EQ(get_now("a.test"), "10.0.0.1:80");
+  EXPECT_EQ(get("b.test"), "10.0.0.1:80");
+  EXPECT_EQ(server.asked("a.test", a), 1);
+  EXPECT_EQ(server.asked("b.test", a), 2);
+}
+
+TEST_F(ResolverTest, CancelEndsTheWaiting) {
+  server.set("silent.test", a, {.silent = true});
+  const auto found = begin("silent.test");
+  resolver->cancel();
+  EXPECT_FALSE(*found);
+  wait_for(*found);
+  EXPECT_EQ((*found)->error().code, boost::asio::error::operation_aborted);
+  server.set("silent.test", a, {.addresses = {"10.0.0.1"}});
+  EXPECT_EQ(get("silent.test"), "10.0.0.1:80");
+}
+
+Task<void> hold(Resolver& resolver, std::string host) {
+  Result<SocketAddress> result = co_await resolver.resolve(host, 80);
+  static_cast<void>(result);
+}
+
+TEST_F(ResolverTest, MayBeDestroyedWithQueriesUnderWay) {
+  server.set("silent.test", a, {.silent = true});
+  resolver = std::make_unique<Resolver>(loop, options);
+  {
+    // Started by hand, to own its frame.
+    Task<void> waiting = hold(*resolver, "silent.test");
+    Task<void> waiting_too = hold(*resolver, "silent.test");
+    waiting.await_suspend(std::noop_coroutine()).resume();
+    waiting_too.await_suspend(std::noop_coroutine()).resume();
+    run_for(10ms);
+    { const Task<void> gone = std::move(waiting_too); }
+    resolver.reset();
+    run_for(10ms);
+  }
+  run_for(10ms);
+}
+
+TEST_F(ResolverTest, AWaiterMayGoBeforeTheAnswer) {
+  server.set("slow.test", a, {.addresses = {"10.0.0.1"}, .delay = 20ms});
+  resolver = std::make_unique<Resolver>(loop, options);
+  {
+    Task<void> waiting = hold(*resolver, "slow.test");
+    waiting.await_suspend(std::noop_coroutine()).resume();
+  }
+  EXPECT_EQ(get("slow.test"), "10.0.0.1:80");
+}
+
+}  // namespace
+}  // namespace gateway::net
