@@ -75,7 +75,6 @@ class CompiledRoute {
   CompiledRoute(const CompiledRoute&) = delete;
   CompiledRoute& operator=(const CompiledRoute&) = delete;
 
-  [[nodiscard]] const entity::Route& route() const noexcept { return *route_; }
   [[nodiscard]] const std::vector<Entry>& entries() const noexcept { return entries_; }
   /// Name of the header whose value is part of the entries' keys; empty when none is.
   [[nodiscard]] std::string_view index_header() const noexcept { return index_header_; }
