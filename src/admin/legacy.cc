@@ -1,0 +1,318 @@
+#include "admin/legacy.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include "admin/paging.h"
+#include "entity/row.h"
+#include "schema/record.h"
+
+namespace gateway::admin {
+namespace {
+
+using http::Reply;
+using store::Operation;
+
+constexpr std::size_t scan_page = 1000;
+
+Json already_exists(const Json& fields) {
+  Json out = Json::object();
+  for (const auto& [name, value] : fields.items()) {
+    if (value.is_string()) out[name] = "already exists with value '" + value.get<std::string>() + "'";
+  }
+  return out;
+}
+
+void flatten(const Json& tree, const std::string& prefix, Json& out) {
+  for (const auto& [name, value] : tree.items()) {
+    const std::string key = name == "@entity" ? "message" : prefix + name;
+    if (value.is_object()) {
+      flatten(value, prefix + name + ".", out);
+    } else {
+      out[key] = value.is_array() && !value.empty() ? Json(value[0]) : value;
+    }
+  }
+}
+
+// An answer of today's Admin API in that generation's words.
+Reply in_old_words(Reply reply) {
+  if (reply.status < 400 || reply.status >= 500) return reply;
+  const Json body = Json::parse(reply.body, nullptr, false);
+  if (!body.is_object() || !body.contains("fields")) return reply;
+  const int code = body.value("code", 0);
+  if (code == 5) return json_reply(409, already_exists(body["fields"]));
+  if (code == 6) return not_found();
+  Json flat = Json::object();
+  flatten(body["fields"], "", flat);
+  return json_reply(reply.status, flat);
+}
+
+Json old_plugin(const Json& row) {
+  Json out = Json::object();
+  for (const auto& [name, value] : row.items()) {
+    if (!value.is_null()) out[name] = value;
+  }
+  if (const Json& id = schema::at_path(row, "service.id"); id.is_string()) out["api_id"] = id;
+  if (const Json& id = schema::at_path(row, "consumer.id"); id.is_string()) out["consumer_id"] = id;
+  for (const char* time : {"created_at", "updated_at"}) {
+    if (out.contains(time) && out[time].is_number_integer()) out[time] = out[time].get<std::int64_t>() * 1000;
+  }
+  return out;
+}
+
+Reply with_old_plugin(Reply reply) {
+  if (reply.status >= 300 || reply.body.empty()) return in_old_words(std::move(reply));
+  return json_reply(reply.status, old_plugin(Json::parse(reply.body)));
+}
+
+// Lists came as one text with commas.
+void split_lists(const schema::Record& record, Json& config) {
+  for (auto& [name, value] : config.items()) {
+    const schema::Field* field = record.find(name);
+    if (field == nullptr) continue;
+    if (field->record() != nullptr && value.is_object()) split_lists(*field->record(), value);
+    const bool list = field->type() == schema::Type::array || field->type() == schema::Type::set;
+    if (!list || !value.is_string()) continue;
+    Json parts = Json::array();
+    std::string_view rest = value.get_ref<const std::string&>();
+    while (true) {
+      const std::size_t comma = rest.find(',');
+      parts.push_back(std::string(rest.substr(0, comma)));
+      if (comma == std::string_view::npos) break;
+      rest.remove_prefix(comma + 1);
+    }
+    value = std::move(parts);
+  }
+}
+
+void read_old_plugin(const entity::Type& plugins, Call& call, const Json& existing) {
+  if (!call.body.is_object()) return;
+  call.body_is_text = true;
+  call.body.erase("api_id");
+  if (call.body.contains("consumer_id")) {
+    const Json id = call.body["consumer_id"];
+    call.body.erase("consumer_id");
+    if (!id.is_null()) call.body["consumer"] = Json{{"id", id}};
+  }
+  Json named = existing.is_object() ? existing : Json::object();
+  if (call.body.contains("name")) named["name"] = call.body["name"];
+  const auto record = plugins.subschema(named);
+  const schema::Field* config = record ? record->find("config") : nullptr;
+  if (config != nullptr && config->record() != nullptr && call.body.contains("config") && call.body["config"].is_object()) {
+    split_lists(*config->record(), call.body["config"]);
+  }
+}
+
+}  // namespace
+
+Task<Legacy::Found> Legacy::with_route(Json service) {
+  Found found;
+  const Uuid id = *Uuid::parse(service["id"].get_ref<const std::string&>());
+  auto work = [&] { return context_.store.get(*context_.catalog.find("routes"), id); };
+  const Result<std::optional<Json>> route = co_await context_.pool.run(work);
+  if (!route) {
+    found.wrong = unexpected(route.error());
+  } else if (*route && schema::at_path(**route, "service.id") == service["id"]) {
+    found.api = LegacyApi{std::move(service), **route};
+  }
+  co_return found;
+}
+
+Task<Legacy::Found> Legacy::find(std::string key) {
+  const entity::Type& services = *context_.catalog.find("services");
+  Rows::Found service = co_await rows_.find(services, key, std::nullopt);
+  Found found;
+  if (service.row) {
+    found = co_await with_route(std::move(*service.row));
+  } else if (service.wrong && service.wrong->status == 500) {
+    found.wrong = std::move(service.wrong);
+  }
+  if (!found.api && !found.wrong) found.wrong = not_found();
+  co_return found;
+}
+
+Task<Reply> Legacy::list(Call& call) {
+  std::size_t size = 100;
+  std::optional<Uuid> after;
+  Json filters = Json::object();
+  for (const auto& [name, value] : call.query) {
+    if (name == "size") {
+      std::from_chars(value.data(), value.data() + value.size(), size);
+      size = std::clamp<std::size_t>(size, 1, scan_page);
+    } else if (name == "offset") {
+      std::string why;
+      after = read_offset(value, why);
+      if (!after) co_return message(400, "Invalid offset");
+    } else if (is_legacy_field(name)) {
+      filters[name] = value;
+    } else {
+      co_return json_reply(400, {{name, "unknown field"}});
+    }
+  }
+  Json data = Json::array();
+  std::size_t total = 0;
+  std::optional<Uuid> last;
+  bool more_apis = false;
+  store::PageRequest request;
+  request.size = scan_page;
+  for (bool more = true; more;) {
+    auto work = [&] { return context_.store.page(*context_.catalog.find("services"), request); };
+    const Result<store::Page> page = co_await context_.pool.run(work);
+    if (!page) co_return unexpected(page.error());
+    for (const Json& service : page->rows) {
+      Found found = co_await with_route(service);
+      if (found.wrong) co_return std::move(*found.wrong);
+      if (!found.api) continue;
+      Json shown = show_legacy_api(*found.api);
+      const bool wanted = std::all_of(filters.items().begin(), filters.items().end(), [&](const auto& filter) {
+        const auto value = shown.find(filter.key());
+        if (value == shown.end()) return false;
+        return (value->is_string() ? *value : Json(value->dump())) == filter.value();
+      });
+      if (!wanted) continue;
+      ++total;
+      const Uuid id = *Uuid::parse(service["id"].get_ref<const std::string&>());
+      if (after && id <= *after) continue;
+      if (data.size() == size) {
+        more_apis = true;
+      } else {
+        data.push_back(std::move(shown));
+        last = id;
+      }
+    }
+    request.after = page->next;
+    more = page->next.has_value();
+  }
+  Json body = {{"data", std::move(data)}, {"total", total}};
+  if (more_apis) {
+    const std::string offset = write_offset(*last);
+    body["offset"] = offset;
+    body["next"] = "http://" + call.host + "/apis/?offset=" + percent_encoded(offset) + "&size=" + std::to_string(size);
+  }
+  co_return json_reply(200, body);
+}
+
+Task<Reply> Legacy::save(Json given, std::optional<LegacyApi> existing, Over over, unsigned status) {
+  const entity::Type& services = *context_.catalog.find("services");
+  const entity::Type& routes = *context_.catalog.find("routes");
+  LegacyApi api;
+  const Json complaints = read_legacy_api(std::move(given), over == Over::existing ? *existing : LegacyApi{}, api);
+  if (!complaints.is_null()) co_return json_reply(400, complaints);
+  if (existing) {
+    api.service["id"] = api.route["id"] = existing->service["id"];
+    api.service["created_at"] = existing->service["created_at"];
+    api.route["created_at"] = existing->route["created_at"];
+  }
+  const Json wrong_service = entity::complete(services, api.service, context_.now());
+  if (!wrong_service.is_null()) co_return json_reply(400, legacy_complaints(wrong_service));
+  api.route["id"] = api.service["id"];
+  api.route["service"] = Json{{"id", api.service["id"]}};
+  const Json wrong_route = entity::complete(routes, api.route, context_.now());
+  if (!wrong_route.is_null()) co_return json_reply(400, legacy_complaints(wrong_route));
+
+  const Uuid id = *Uuid::parse(api.service["id"].get_ref<const std::string&>());
+  const Operation operation = existing ? Operation::update : Operation::insert;
+  std::vector<store::Write> writes;
+  writes.push_back({operation, &services, id, api.service});
+  writes.push_back({operation, &routes, id, api.route});
+  const Result<store::Outcome> outcome = co_await context_.writer.write(std::move(writes));
+  if (!outcome) co_return unexpected(outcome.error());
+  if (const auto* refusal = std::get_if<store::Refusal>(&*outcome)) {
+    if (refusal->reason == store::Refusal::Reason::unique || refusal->reason == store::Refusal::Reason::primary_key) {
+      co_return json_reply(409, already_exists(refusal->fields));
+    }
+    co_return in_old_words(refused(*refusal, "apis"));
+  }
+  co_return json_reply(status, show_legacy_api(api));
+}
+
+Task<Reply> Legacy::create(Call& call) {
+  const Writer::Pass pass = co_await context_.writer.enter();
+  co_return co_await save(std::move(call.body), std::nullopt, Over::nothing, 201);
+}
+
+Task<Reply> Legacy::put(Call& call) {
+  const bool has_id = call.body.is_object() && call.body.contains("id") && call.body["id"].is_string();
+  const Writer::Pass pass = co_await context_.writer.enter();
+  if (!has_id) co_return co_await save(std::move(call.body), std::nullopt, Over::nothing, 201);
+  Found found = co_await find(call.body["id"].get<std::string>());
+  if (found.wrong) co_return std::move(*found.wrong);
+  co_return co_await save(std::move(call.body), std::move(*found.api), Over::nothing, 200);
+}
+
+Task<Reply> Legacy::item(Call& call) {
+  if (call.method == "GET") {
+    Found found = co_await find(call.path[1]);
+    if (found.wrong) co_return std::move(*found.wrong);
+    co_return json_reply(200, show_legacy_api(*found.api));
+  }
+  const Writer::Pass pass = co_await context_.writer.enter();
+  Found found = co_await find(call.path[1]);
+  if (found.wrong) co_return std::move(*found.wrong);
+  if (call.method == "DELETE") co_return co_await remove(std::move(*found.api));
+  if (!call.body.is_object() || call.body.empty()) co_return message(400, "empty body");
+  co_return co_await save(std::move(call.body), std::move(*found.api), Over::existing, 200);
+}
+
+Task<Reply> Legacy::remove(LegacyApi api) {
+  const Uuid id = *Uuid::parse(api.service["id"].get_ref<const std::string&>());
+  std::vector<store::Write> writes;
+  // The service's plugins go with it; its route has to go first.
+  writes.push_back({Operation::remove, context_.catalog.find("routes"), id, {}});
+  writes.push_back({Operation::remove, context_.catalog.find("services"), id, {}});
+  const Result<store::Outcome> outcome = co_await context_.writer.write(std::move(writes));
+  if (!outcome) co_return unexpected(outcome.error());
+  if (const auto* refusal = std::get_if<store::Refusal>(&*outcome)) co_return in_old_words(refused(*refusal, "services"));
+  co_return no_content();
+}
+
+Task<Reply> Legacy::plugins(Call& call) {
+  Found found = co_await find(call.path[1]);
+  if (found.wrong) co_return std::move(*found.wrong);
+  const Parent parent{"service", *Uuid::parse(found.api->service["id"].get_ref<const std::string&>())};
+  const entity::Type& plugins = *context_.catalog.find("plugins");
+  if (call.method == "GET") {
+    Json data = Json::array();
+    store::PageRequest request;
+    request.size = scan_page;
+    request.parent_field = parent.field;
+    request.parent = parent.id;
+    for (bool more = true; more;) {
+      auto work = [&] { return context_.store.page(plugins, request); };
+      const Result<store::Page> page = co_await context_.pool.run(work);
+      if (!page) co_return unexpected(page.error());
+      for (const Json& row : page->rows) data.push_back(old_plugin(entity::shown(plugins, row)));
+      request.after = page->next;
+      more = page->next.has_value();
+    }
+    const std::size_t total = data.size();
+    co_return json_reply(200, {{"data", std::move(data)}, {"total", total}});
+  }
+  read_old_plugin(plugins, call, nullptr);
+  const bool has_id = call.body.is_object() && call.body.contains("id") && call.body["id"].is_string();
+  if (call.method == "PUT" && has_id) {
+    const std::string id = call.body["id"].get<std::string>();
+    Reply replaced = co_await rows_.item(plugins, id, call, parent);
+    co_return with_old_plugin(std::move(replaced));
+  }
+  Reply made = co_await rows_.create(plugins, call, parent);
+  co_return with_old_plugin(std::move(made));
+}
+
+Task<Reply> Legacy::plugin(Call& call) {
+  Found found = co_await find(call.path[1]);
+  if (found.wrong) co_return std::move(*found.wrong);
+  const Parent parent{"service", *Uuid::parse(found.api->service["id"].get_ref<const std::string&>())};
+  const entity::Type& plugins = *context_.catalog.find("plugins");
+  Rows::Found row = co_await rows_.find(plugins, call.path[3], parent);
+  if (row.wrong) co_return in_old_words(std::move(*row.wrong));
+  if (!row.row) co_return not_found();
+  if (call.method == "PATCH") {
+    if (!call.body.is_object() || call.body.empty()) co_return message(400, "empty body");
+    read_old_plugin(plugins, call, *row.row);
+  }
+  Reply reply = co_await rows_.item(plugins, call.path[3], call, parent);
+  co_return with_old_plugin(std::move(reply));
+}
+
+}  // namespace gateway::admin

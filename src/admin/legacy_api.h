@@ -1,0 +1,29 @@
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+
+namespace gateway::admin {
+
+using Json = nlohmann::json;
+
+/// An `api` of the 0.9 and 0.10 generations is a view onto one service and one route that share its id.
+struct LegacyApi {
+  Json service;
+  Json route;
+};
+
+/// Reads either generation's spelling over `existing` (null parts: none). Returns complaints as that
+/// generation tells them, field to text, or null; then `out` holds documents for the service and the route.
+[[nodiscard]] Json read_legacy_api(Json given, const LegacyApi& existing, LegacyApi& out);
+
+/// Both generations' spellings; fields without a value are left out.
+[[nodiscard]] Json show_legacy_api(const LegacyApi& api);
+
+/// True for a field either generation knows.
+[[nodiscard]] bool is_legacy_field(const std::string& name);
+
+/// Complaints about the service and the route under the names the old generation has for their fields.
+[[nodiscard]] Json legacy_complaints(const Json& complaints);
+
+}  // namespace gateway::admin
