@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <chrono>
+#include <cstring>
 #include <thread>
 
 namespace gateway::store::sqlite {
@@ -161,8 +162,8 @@ Error Connection::error(int code, std::string_view sql) const {
 }
 
 Transaction::~Transaction() {
-  // Some failures have rolled back already. When this one fails the connection closes the matter itself: a
-  // transaction that cannot be rolled back cannot be committed either.
+  // Some failures have rolled back already. Nothing can be done should this one fail: the next transaction will
+  // not begin then, and its error says so.
   if (connection_.in_transaction()) static_cast<void>(connection_.execute("ROLLBACK"));
 }
 

@@ -1,7 +1,10 @@
 #include "store/sqlite/sqlite_store.h"
 
+#include <chrono>
 #include <condition_variable>
 #include <mutex>
+#include <utility>
+#include <vector>
 
 #include "store/sqlite/connection.h"
 #include "store/sqlite/migration.h"

@@ -1,7 +1,7 @@
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <chrono>
-#include <fstream>
 #include <thread>
 
 #include "store/sqlite/connection.h"
@@ -82,7 +82,8 @@ TEST_F(SqliteStore, InsertingAnIdThatExistsIsRefused) {
 }
 
 TEST_F(SqliteStore, AUniqueValueThatIsTakenIsRefusedOnInsertAndUpdate) {
-  done({insert(*types_.consumers, id_of(1), {{"username", "a"}, {"custom_id", "x"}}), insert(*types_.consumers, id_of(2), {{"username", "b"}})});
+  done({insert(*types_.consumers, id_of(1), {{"username", "a"}, {"custom_id", "x"}}),
+        insert(*types_.consumers, id_of(2), {{"username", "b"}})});
   Refusal refusal = refused(insert(*types_.consumers, id_of(3), {{"username", "c"}, {"custom_id", "x"}}));
   EXPECT_EQ(refusal.reason, Reason::unique);
   EXPECT_EQ(refusal.entity, "consumers");
@@ -252,7 +253,8 @@ TEST_F(SqliteStore, TaggedListsOneLinePerTagAndRow) {
 }
 
 TEST_F(SqliteStore, TheTimeToLiveShownIsWhatIsLeftAndThenTheRowIsGone) {
-  done({insert(*types_.keys, id_of(1), {{"key", "short"}, {"ttl", 1}, {"tags", {"t"}}}), insert(*types_.keys, id_of(2), {{"key", "long"}, {"ttl", 1000}}),
+  done({insert(*types_.keys, id_of(1), {{"key", "short"}, {"ttl", 1}, {"tags", {"t"}}}),
+        insert(*types_.keys, id_of(2), {{"key", "long"}, {"ttl", 1000}}),
         insert(*types_.keys, id_of(3), {{"key", "ever"}, {"ttl", nullptr}})});
   EXPECT_EQ(get(*types_.keys, id_of(1))->at("ttl"), 1);
   EXPECT_EQ(find(*types_.keys, "key", "long")->at("ttl"), 1000);
@@ -273,7 +275,8 @@ TEST_F(SqliteStore, TheTimeToLiveShownIsWhatIsLeftAndThenTheRowIsGone) {
 }
 
 TEST_F(SqliteStore, ExpireDeletesWhatHasExpiredAndReportsNothing) {
-  done({insert(*types_.consumers, id_of(1), {{"username", "u"}}), insert(*types_.keys, id_of(1), {{"key", "k"}, {"ttl", 1}, {"consumer", ref(id_of(1))}}),
+  done({insert(*types_.consumers, id_of(1), {{"username", "u"}}),
+        insert(*types_.keys, id_of(1), {{"key", "k"}, {"ttl", 1}, {"consumer", ref(id_of(1))}}),
         insert(*types_.keys, id_of(2), {{"key", "l"}, {"ttl", 1000}})});
   ASSERT_TRUE(store_->increment("c", 1, std::chrono::seconds(1)));
   const std::int64_t last = *store_->last_change();
