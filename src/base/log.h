@@ -37,5 +37,7 @@ template <class... Args>
 void warn(fmt::format_string<Args...> format, Args&&... args) { at(Level::warn, format, std::forward<Args>(args)...); }
 template <class... Args>
 void error(fmt::format_string<Args...> format, Args&&... args) { at(Level::error, format, std::forward<Args>(args)...); }
+template <class... Args>
+void crit(fmt::format_string<Args...> format, Args&&... args) { at(Level::crit, format, std::forward<Args>(args)...); }
 
 }  // namespace gateway::log

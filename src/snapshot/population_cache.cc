@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bitset>
 #include <atomic>
 #include <cassert>
 #include <coroutine>
@@ -31,12 +32,39 @@ struct Entry {
 
 using Entries = std::unordered_map<std::string, Entry, TextHash, std::equal_to<>>;
 
-// Threads number themselves as they come, so that each finds its own level without a lock.
+// Threads number themselves as they come, so that each finds its own level without a lock; a number whose
+// thread has ended goes to the next one.
 constexpr std::size_t max_threads = 256;
-std::atomic<std::size_t> threads_seen{0};
+
+class ThreadNumber {
+ public:
+  ThreadNumber() {
+    const std::lock_guard lock(mutex());
+    while (number_ < max_threads && used()[number_]) ++number_;
+    assert(number_ < max_threads);
+    used()[number_] = true;
+  }
+  ~ThreadNumber() {
+    const std::lock_guard lock(mutex());
+    used()[number_] = false;
+  }
+  [[nodiscard]] std::size_t get() const noexcept { return number_; }
+
+ private:
+  static std::mutex& mutex() {
+    static std::mutex one;
+    return one;
+  }
+  static std::bitset<max_threads>& used() {
+    static std::bitset<max_threads> bits;
+    return bits;
+  }
+  std::size_t number_ = 0;
+};
+
 std::size_t this_thread() {
-  static thread_local const std::size_t number = threads_seen.fetch_add(1) % max_threads;
-  return number;
+  static thread_local const ThreadNumber number;
+  return number.get();
 }
 
 void insert_bounded(Entries& entries, std::string key, Entry entry, std::size_t limit) {
@@ -257,7 +285,17 @@ plugin::PopulationIndex& PopulationCache::index(std::string_view entity, std::st
   return *indexes_.back();
 }
 
-void PopulationCache::add_worker(Executor& worker) { workers_.push_back(&worker); }
+void PopulationCache::add_worker(Executor& worker) {
+  const std::lock_guard lock(mutex_);
+  workers_.push_back(&worker);
+  // Its thread may get the number, and so the leavings, of one that has ended.
+  for (const auto& each : indexes_) worker.post([index = each.get()] { index->forget_all_here(); });
+}
+
+void PopulationCache::remove_worker(Executor& worker) {
+  const std::lock_guard lock(mutex_);
+  std::erase(workers_, &worker);
+}
 
 void PopulationCache::changed(const std::vector<store::Change>& changes) {
   for (const store::Change& change : changes) {

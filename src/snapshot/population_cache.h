@@ -32,8 +32,9 @@ class PopulationCache final : public plugin::Population {
 
   plugin::PopulationIndex& index(std::string_view entity, std::string_view field, Parse parse) override;
 
-  /// A loop whose thread reads through this cache. Before it starts.
+  /// A loop whose thread reads through this cache, before it starts, and after it has ended. Control thread.
   void add_worker(Executor& worker);
+  void remove_worker(Executor& worker);
   /// Drops what these changes touched, here and on every worker. Any thread, one at a time.
   void changed(const std::vector<store::Change>& changes);
   /// Drops everything (DELETE /cache).

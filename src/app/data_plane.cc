@@ -1,0 +1,95 @@
+#include "app/data_plane.h"
+
+#include <algorithm>
+
+#include "base/log.h"
+
+namespace gateway::app {
+
+DataPlane::DataPlane(DataPathOptions options, unsigned workers, std::unique_ptr<telemetry::LogFile> access_log)
+    : options_(std::move(options)), access_log_(std::move(access_log)) {
+  for (unsigned i = 0; i < workers; ++i) workers_.push_back(std::make_unique<proxy::Worker>(options_.proxy, options_.dns, *access_log_));
+}
+
+DataPlane::~DataPlane() {
+  for (std::thread& thread : threads_) thread.join();
+}
+
+Status DataPlane::listen(const std::vector<Listen>& addresses, const DataPlane* before) {
+  for (const Listen& each : addresses) {
+    Place place;
+    place.asked = each.address;
+    const Status opened = open(place, each, before);
+    if (!opened) return opened.error();
+    // A worker may take more than one socket of an address: none that was open before is left unserved.
+    for (std::size_t i = 0; i < place.sockets.size(); ++i) {
+      Result<net::ListeningSocket> copy = place.sockets[i].duplicate();
+      if (!copy) return copy.error();
+      workers_[i % workers_.size()]->listen(std::move(*copy));
+    }
+    places_.push_back(std::move(place));
+  }
+  return {};
+}
+
+Status DataPlane::open(Place& place, const Listen& listen, const DataPlane* before) {
+  if (before != nullptr) {
+    const auto same = std::find_if(before->places_.begin(), before->places_.end(), [&](const Place& each) { return each.asked == listen.address; });
+    if (same != before->places_.end()) {
+      for (const net::ListeningSocket& socket : same->sockets) {
+        Result<net::ListeningSocket> copy = socket.duplicate();
+        if (!copy) return copy.error();
+        place.sockets.push_back(std::move(*copy));
+      }
+    }
+  }
+  const bool is_unix = listen.address.family() == AF_UNIX;
+  while (place.sockets.empty() || (!is_unix && place.sockets.size() < workers_.size())) {
+    // Port 0 is any port for the first socket, and that one for the others.
+    const net::SocketAddress address = place.sockets.empty() ? listen.address : place.sockets.front().local_address();
+    Result<net::ListeningSocket> socket = net::ListeningSocket::open(address, listen.backlog);
+    if (!socket) return socket.error();
+    place.sockets.push_back(std::move(*socket));
+  }
+  // A unix socket cannot be bound twice: all workers accept on the one.
+  while (is_unix && place.sockets.size() < workers_.size()) {
+    Result<net::ListeningSocket> copy = place.sockets.front().duplicate();
+    if (!copy) return copy.error();
+    place.sockets.push_back(std::move(*copy));
+  }
+  return {};
+}
+
+void DataPlane::start(std::function<void()> ended) {
+  running_ = static_cast<unsigned>(workers_.size());
+  for (const auto& worker : workers_) {
+    threads_.emplace_back([&worker = *worker, ended] {
+      worker.run();
+      ended();
+    });
+  }
+}
+
+void DataPlane::drain() {
+  // These copies would keep the ports open, and catch connections nobody accepts.
+  places_.clear();
+  for (const auto& worker : workers_) worker->drain();
+}
+
+void DataPlane::stop() {
+  places_.clear();
+  for (const auto& worker : workers_) worker->stop();
+}
+
+void DataPlane::reopen_log() {
+  const Status reopened = access_log_->reopen();
+  if (!reopened) log::error("{}", reopened.error().to_string());
+}
+
+std::vector<std::string> DataPlane::addresses() const {
+  std::vector<std::string> out;
+  for (const Place& place : places_) out.push_back(place.sockets.front().local_address().to_string());
+  return out;
+}
+
+}  // namespace gateway::app

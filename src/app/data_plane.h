@@ -1,0 +1,49 @@
+#pragma once
+
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "app/proxy_options.h"
+#include "proxy/worker.h"
+#include "telemetry/log_file.h"
+
+namespace gateway::app {
+
+/// One set of workers with its sockets and settings. A reload makes the next one on the same sockets, so
+/// that no connection is lost between them, and lets this one finish.
+class DataPlane {
+ public:
+  DataPlane(DataPathOptions options, unsigned workers, std::unique_ptr<telemetry::LogFile> access_log);
+  ~DataPlane();  ///< the workers must have ended
+
+  /// Opens the addresses, taking over what `before` (may be null) listens at already.
+  Status listen(const std::vector<Listen>& addresses, const DataPlane* before);
+  /// `ended` is called by each worker's thread as its last act.
+  void start(std::function<void()> ended);
+  void drain();
+  void stop();
+  /// Of workers whose threads have not ended.
+  [[nodiscard]] unsigned running() const noexcept { return running_; }
+  void worker_ended() noexcept { --running_; }  ///< control thread
+
+  [[nodiscard]] const std::vector<std::unique_ptr<proxy::Worker>>& workers() const noexcept { return workers_; }
+  void reopen_log();
+  [[nodiscard]] std::vector<std::string> addresses() const;
+
+ private:
+  struct Place {
+    net::SocketAddress asked;
+    std::vector<net::ListeningSocket> sockets;  // kept for the next generation
+  };
+  Status open(Place& place, const Listen& listen, const DataPlane* before);
+
+  DataPathOptions options_;
+  std::unique_ptr<telemetry::LogFile> access_log_;
+  std::vector<std::unique_ptr<proxy::Worker>> workers_;
+  std::vector<std::thread> threads_;
+  std::vector<Place> places_;
+  unsigned running_ = 0;
+};
+
+}  // namespace gateway::app

@@ -1,0 +1,117 @@
+// The node's own HTTP interfaces: Admin API and status.
+
+#include <unistd.h>
+
+#include "admin/answers.h"
+#include "app/node.h"
+#include "version.h"
+
+namespace gateway::app {
+namespace {
+
+Status listen(http::Server& server, const std::vector<Listen>& addresses, const char* what) {
+  for (const Listen& each : addresses) {
+    Result<net::ListeningSocket> socket = net::ListeningSocket::open(each.address, each.backlog);
+    if (!socket) return socket.error();
+    log::notice("{} listens at {}", what, socket->local_address().to_string());
+    server.listen(std::move(*socket));
+  }
+  server.start();
+  return {};
+}
+
+constexpr const char* build_kind =
+#ifdef NDEBUG
+    "release";
+#else
+    "debug";
+#endif
+
+}  // namespace
+
+admin::Context Node::admin_context() {
+  const auto counts = [this] {
+    admin::Counts sum;
+    sum.accepted = retired_accepted_;
+    sum.requests = retired_requests_;
+    for (const auto& plane : planes_) {
+      for (const auto& worker : plane->workers()) {
+        const proxy::Statistics& each = worker->statistics();
+        sum.accepted += each.accepted.get();
+        sum.active += each.active.get();
+        sum.waiting += each.waiting.get();
+        sum.requests += each.requests.get();
+      }
+    }
+    return sum;
+  };
+  return admin::Context{
+      .store = *store_,
+      .pool = *pool_,
+      .writer = *writer_,
+      .catalog = *catalog_,
+      .plugins = plugins_,
+      .population = *population_,
+      .node = identity_,
+      .product = product,
+      .counts = counts,
+      .ready = [this] { return !planes_.empty() && !ending_; },
+      .configuration = settings_.shown(),
+      .identity = {{"version", version}, {"store", store_->name()}, {"event_backend", net::on_io_uring ? "io_uring" : "epoll"}, {"build", build_kind}},
+      .worker_pids = std::vector<int>(settings_.workers, static_cast<int>(::getpid())),
+      .now = [] { return std::chrono::duration_cast<std::chrono::seconds>(System::now().time_since_epoch()).count(); },
+  };
+}
+
+Task<http::Reply> Node::administer(const http::ServerRequest& request) {
+  const Steady::time_point started = Steady::now();
+  http::Reply reply = co_await api_->handle(request.head, request.body);
+  if (admin_log_->enabled()) {
+    telemetry::AccessEntry entry;
+    entry.method = request.head.method;
+    entry.target = request.head.target;
+    entry.version = request.head.version == http::Version::http_1_0 ? "HTTP/1.0" : "HTTP/1.1";
+    entry.status = reply.status;
+    entry.body_bytes = reply.body.size();
+    entry.user_agent = request.head.headers.value(http::Name::user_agent);
+    entry.host = request.head.authority;
+    entry.request_ms = std::chrono::duration_cast<std::chrono::milliseconds>(Steady::now() - started).count();
+    entry.time = System::now();
+    telemetry::append_access(*admin_log_, settings_.json_access_log ? telemetry::LogFormat::json : telemetry::LogFormat::plain, entry);
+  }
+  co_return reply;
+}
+
+// A part of the Admin API that may be shown to those who watch, and not to those who configure.
+Task<http::Reply> Node::tell_status(const http::ServerRequest& request) {
+  std::string_view path = request.head.path;
+  while (path.size() > 1 && path.ends_with('/')) path.remove_suffix(1);
+  const bool reads = request.head.method == "GET" || request.head.method == "HEAD";
+  if (path == "/status/ready" && request.head.method == "POST") {
+    const nlohmann::json body = nlohmann::json::parse(request.body, nullptr, false);
+    const bool wanted = body.is_object() && body.value("status", nlohmann::json()) == "draining";
+    draining_ = draining_ || wanted;
+    co_return wanted ? admin::no_content() : admin::message(400, "Bad request");
+  }
+  if (path == "/status/ready" && reads && draining_) co_return admin::message(503, "draining");
+  if (path != "/status" && path != "/status/ready") co_return admin::not_found();
+  if (!reads) co_return admin::method_not_allowed();
+  co_return co_await api_->handle(request.head, request.body);
+}
+
+Status Node::start_interfaces() {
+  writer_.emplace(*store_, *pool_, [this](const std::vector<store::Change>& changes) {
+    publisher_->changed(changes);
+    population_->changed(changes);
+  });
+  api_.emplace(admin_context());
+  http::Server::Options options;
+  options.max_body_bytes = settings_.admin_max_body_bytes;
+  admin_server_.emplace(control_, options, [this](const http::ServerRequest& request) { return administer(request); });
+  status_server_.emplace(control_, options, [this](const http::ServerRequest& request) { return tell_status(request); });
+  const Status admin = listen(*admin_server_, settings_.admin_listen, "admin");
+  if (!admin) return admin;
+  return listen(*status_server_, settings_.status_listen, "status");
+}
+
+}  // namespace gateway::app

@@ -1,0 +1,111 @@
+// How a node meets signals: reload, reopening of logs, the two ways to end.
+
+#include <csignal>
+#include <cstdlib>
+#include <fstream>
+
+#include "app/node.h"
+
+namespace gateway::app {
+namespace {
+
+// What does not end by then never will: something is broken, and who waits for the process must not be.
+constexpr std::chrono::seconds patience{5};
+
+}  // namespace
+
+void Node::wait_for_signal() {
+  signals_.async_wait([this](const boost::system::error_code& error, int number) {
+    if (error) return;
+    on_signal(number);
+    wait_for_signal();
+  });
+}
+
+void Node::on_signal(int number) {
+  switch (number) {
+    case SIGHUP: return reload();
+    case SIGUSR1: return reopen_logs();
+    case SIGQUIT: return shut_down(true);
+    default: return shut_down(false);
+  }
+}
+
+void Node::reopen_logs() {
+  for (telemetry::LogFile* file : {error_log_.get(), admin_log_file_.get()}) {
+    const Status reopened = file->reopen();
+    if (!reopened) log::error("{}", reopened.error().to_string());
+  }
+  for (const auto& plane : planes_) plane->reopen_log();
+  log::notice("log files reopened");
+}
+
+// New workers with the new settings, on the same sockets; the old ones finish what they have begun.
+void Node::reload() {
+  if (ending_) return;
+  // `reload -c` leaves the name of another file there.
+  std::ifstream named(settings_.prefix + "/.sluice_conf");
+  std::string file;
+  if (std::getline(named, file) && !file.empty()) sources_.file = file;
+  Settings next = load_settings(sources_);
+  data_path_options(next);
+  if (!next.values.errors.empty()) {
+    for (const std::string& error : next.values.errors) log::error("not reloaded: {}", error);
+    return;
+  }
+  for (const char* fixed : {"prefix", "admin_listen", "status_listen", "database", "plugins", "router_flavor", "event_backend", "blocking_threads"}) {
+    if (next.text(fixed) != settings_.text(fixed)) log::warn("the change of '{}' takes effect after a restart", fixed);
+  }
+  Settings before = std::move(settings_);
+  next.prefix = before.prefix;
+  next.admin_listen = before.admin_listen;
+  next.status_listen = before.status_listen;
+  settings_ = std::move(next);
+  const Status started = start_data_plane();
+  if (!started) {
+    log::error("not reloaded: {}", started.error().to_string());
+    settings_ = std::move(before);
+    return;
+  }
+  log::set_level(settings_.log_level);
+  reopen_logs();
+  log::notice("reloaded");
+}
+
+void Node::shut_down(bool gracefully) {
+  // A second signal, or a less patient one, ends what a graceful end still waits for.
+  const bool again = std::exchange(ending_, true);
+  log::notice("{}", gracefully && !again ? "ending after the requests in flight" : "ending");
+  if (admin_server_) admin_server_->stop();
+  if (status_server_) status_server_->stop();
+  for (const auto& plane : planes_) gracefully && !again ? plane->drain() : plane->stop();
+  if (!gracefully || again) {
+    control_.every_second([this, left = patience.count()]() mutable {
+      if (--left > 0) return;
+      log::crit("workers did not end");
+      std::_Exit(EXIT_FAILURE);
+    });
+  }
+  control_.every_second([this] { end_if_idle(); });
+  end_if_idle();
+}
+
+void Node::worker_ended(DataPlane& plane) {
+  plane.worker_ended();
+  if (plane.running() > 0) return;
+  for (const auto& worker : plane.workers()) {
+    population_->remove_worker(worker->executor());
+    retired_accepted_ += worker->statistics().accepted.get();
+    retired_requests_ += worker->statistics().requests.get();
+  }
+  planes_.remove_if([&](const auto& each) { return each.get() == &plane; });
+  end_if_idle();
+}
+
+void Node::end_if_idle() {
+  if (!ending_ || !planes_.empty()) return;
+  const bool busy = (admin_server_ && !admin_server_->idle()) || (status_server_ && !status_server_->idle());
+  if (!busy) control_.stop();
+}
+
+}  // namespace gateway::app

@@ -1,0 +1,185 @@
+#include "app/node.h"
+
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+
+#include "app/all_plugins.h"
+#include "entity/types.h"
+#include "store/sqlite/sqlite_store.h"
+#include "version.h"
+
+namespace gateway::app {
+namespace {
+
+Error failed(const std::string& doing, std::error_code code) {
+  return Error{boost::system::error_code(code.value(), boost::system::system_category()), Origin::gateway, doing};
+}
+
+Error refused(const std::string& why) {
+  return Error{boost::system::errc::make_error_code(boost::system::errc::invalid_argument), Origin::gateway, why};
+}
+
+// A gateway holds two descriptors per request: the usual soft limit of 1024 would be met at once.
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  const rlim_t before = limit.rlim_cur;
+  limit.rlim_cur = limit.rlim_max;
+  if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) limit.rlim_cur = before;
+  if (limit.rlim_cur < 4096) log::warn("only {} files may be open at once: raise the limit (ulimit -n)", limit.rlim_cur);
+}
+
+std::string host_name() {
+  char name[256] = {};
+  ::gethostname(name, sizeof name - 1);
+  return name;
+}
+
+}  // namespace
+
+Node::Node(Settings settings, Sources sources)
+    : settings_(std::move(settings)), sources_(std::move(sources)), signals_(control_.io(), SIGTERM, SIGINT, SIGQUIT) {
+  signals_.add(SIGHUP);
+  signals_.add(SIGUSR1);
+}
+
+Node::~Node() {
+  // Jobs still queued use what is destroyed after this.
+  pool_.reset();
+}
+
+Status Node::prepare() {
+  Executor::set_current(&control_);
+  std::signal(SIGPIPE, SIG_IGN);
+  std::error_code error;
+  for (const char* folder : {"", "/pids", "/logs"}) {
+    std::filesystem::create_directories(settings_.prefix + folder, error);
+    if (error) return failed("creating " + settings_.prefix + folder, error);
+  }
+  Result<std::unique_ptr<telemetry::LogFile>> opened = telemetry::LogFile::open(settings_.proxy_error_log);
+  if (!opened) return opened.error();
+  error_log_ = std::move(*opened);
+  log::set_level(settings_.log_level);
+  if (error_log_->enabled()) telemetry::log_errors_to(*error_log_, settings_.json_error_log ? telemetry::LogFormat::json : telemetry::LogFormat::plain);
+  opened = telemetry::LogFile::open(settings_.admin_access_log);
+  if (!opened) return opened.error();
+  admin_log_file_ = std::move(*opened);
+  admin_log_.emplace(*admin_log_file_);
+  for (const std::string& warning : settings_.values.warnings) log::warn("{}", warning);
+  raise_descriptor_limit();
+  return {};
+}
+
+std::vector<std::shared_ptr<const entity::Type>> Node::entity_types(const std::vector<plugin::PluginType>& plugins) const {
+  std::vector<std::pair<std::string, std::shared_ptr<const schema::Record>>> rows;
+  for (const plugin::PluginType& type : plugins) rows.emplace_back(type.name, type.schema);
+  const auto rules = settings_.traditional_router ? entity::RouteRules::traditional : entity::RouteRules::traditional_compatible;
+  std::vector<std::shared_ptr<const entity::Type>> types = {entity::services_type(), entity::routes_type(rules), entity::consumers_type(), entity::plugins_type(rows)};
+  for (const plugin::PluginType& plugin : plugins) types.insert(types.end(), plugin.entities.begin(), plugin.entities.end());
+  return types;
+}
+
+Status Node::open_store() {
+  Result<std::unique_ptr<store::Store>> opened = store::sqlite::open(settings_.prefix + "/sluice.db");
+  if (!opened) return opened.error();
+  store_ = std::move(*opened);
+  // Tables of every plugin, whichever run: what was stored under another choice must stay whole.
+  std::vector<std::string> unknown;
+  const entity::Catalog everything(entity_types(chosen_plugins({"bundled"}, unknown)));
+  const Status migrated = store_->migrate(everything);
+  if (!migrated) return migrated;
+  const Result<std::optional<std::string>> known = store_->parameter("node_id");
+  if (!known) return known.error();
+  identity_.id = settings_.node_id ? settings_.node_id->to_string() : known->value_or(Uuid::random().to_string());
+  identity_.hostname = host_name();
+  identity_.version = version;
+  return store_->set_parameter("node_id", identity_.id);
+}
+
+Status Node::build_configuration() {
+  std::vector<std::string> unknown;
+  plugins_ = chosen_plugins(settings_.plugins, unknown);
+  if (!unknown.empty()) return refused("setting plugins: no plugin '" + unknown.front() + "' in this build");
+  catalog_.emplace(entity_types(plugins_));
+  snapshot::PopulationCache::Limits limits;
+  if (const auto ttl = parse_duration(settings_.text("db_cache_ttl"))) limits.ttl = std::chrono::duration_cast<std::chrono::seconds>(*ttl);
+  limits.negative_ttl = limits.ttl;
+  if (const auto ttl = parse_duration(settings_.text("db_cache_neg_ttl"))) limits.negative_ttl = std::chrono::duration_cast<std::chrono::seconds>(*ttl);
+  population_.emplace(*store_, *pool_, *catalog_, limits);
+  cluster_counters_.emplace(*store_, *pool_);
+  files_.emplace(*pool_);
+  services_.emplace(plugin::Services{*population_, local_counters_, *cluster_counters_, *files_, *pool_, identity_});
+  const auto flavour = settings_.traditional_router ? router::Flavour::traditional : router::Flavour::traditional_compatible;
+  publisher_.emplace(control_, flavour, plugins_, *services_);
+  publisher_->subscribe([this](const snapshot::SnapshotPtr& next) { publish(next); });
+  return publisher_->load(*store_, *catalog_);
+}
+
+void Node::publish(const snapshot::SnapshotPtr& next) {
+  current_ = next;
+  for (const auto& plane : planes_) {
+    for (const auto& worker : plane->workers()) worker->replace(next);
+  }
+}
+
+Status Node::start_data_plane() {
+  DataPathOptions options = data_path_options(settings_);
+  if (!settings_.values.errors.empty()) return refused(settings_.values.errors.front());
+  Result<std::unique_ptr<telemetry::LogFile>> access_log = telemetry::LogFile::open(settings_.proxy_access_log);
+  if (!access_log) return access_log.error();
+  auto plane = std::make_unique<DataPlane>(std::move(options), settings_.workers, std::move(*access_log));
+  DataPlane* before = planes_.empty() ? nullptr : planes_.back().get();
+  const Status listening = plane->listen(settings_.proxy_listen, before);
+  if (!listening) return listening;
+  for (const auto& worker : plane->workers()) {
+    population_->add_worker(worker->executor());
+    worker->replace(current_);
+  }
+  for (const std::string& address : plane->addresses()) log::notice("proxy listens at {}", address);
+  DataPlane& started = *plane;
+  planes_.push_back(std::move(plane));
+  started.start([this, &started] { control_.post([this, &started] { worker_ended(started); }); });
+  if (before != nullptr) before->drain();
+  return {};
+}
+
+Status Node::run(std::function<void()> ready) {
+  for (const auto step : {&Node::prepare, &Node::open_store}) {
+    const Status done = (this->*step)();
+    if (!done) return done;
+  }
+  pool_.emplace(settings_.blocking_threads);
+  for (const auto step : {&Node::build_configuration, &Node::start_interfaces, &Node::start_data_plane}) {
+    const Status done = (this->*step)();
+    if (done) continue;
+    // Threads may be running already: end them before the error is told.
+    shut_down(false);
+    control_.run();
+    return done;
+  }
+  log::notice("{} is ready: {} workers on {}", product, settings_.workers, net::on_io_uring ? "io_uring" : "epoll");
+  wait_for_signal();
+  control_.every_second([this] { every_second(); });
+  control_.post(std::move(ready));
+  control_.run();
+  log::notice("{} has ended", product);
+  return {};
+}
+
+void Node::every_second() {
+  admin_log_->flush();
+  constexpr unsigned seconds_between_expiries = 60;
+  if (++seconds_ % seconds_between_expiries != 0 || expiring_) return;
+  expiring_ = true;
+  pool_->post([this] {
+    const Status done = store_->expire();
+    if (!done) log::error("{}", done.error().to_string());
+    control_.post([this] { expiring_ = false; });
+  });
+}
+
+}  // namespace gateway::app

@@ -1,0 +1,17 @@
+#pragma once
+
+#include "app/settings/settings.h"
+#include "net/resolver.h"
+#include "proxy/options.h"
+
+namespace gateway::app {
+
+struct DataPathOptions {
+  proxy::Options proxy;
+  net::Resolver::Options dns;
+};
+
+/// The settings the data path is made with. What is wrong with them goes to settings.values.errors.
+[[nodiscard]] DataPathOptions data_path_options(Settings& settings);
+
+}  // namespace gateway::app
