@@ -1,0 +1,42 @@
+// JSON from outside, taken for a service, a route and a consumer: complaints or a whole row, never a crash.
+#include <cstdint>
+#include <cstdlib>
+
+#include "entity/consumer.h"
+#include "entity/route.h"
+#include "entity/row.h"
+#include "entity/service.h"
+#include "entity/types.h"
+#include "schema/document.h"
+
+using gateway::schema::Json;
+namespace entity = gateway::entity;
+
+namespace {
+
+template <class Made>
+void check(const entity::Type& type, Json document) {
+  const Json complaints = entity::complete(type, document, 1700000000);
+  if (!complaints.is_null()) {
+    (void)gateway::schema::summary(complaints);
+    return;
+  }
+  (void)Made::from_json(document);
+  Json again = document;
+  if (!entity::complete(type, again, 1700000000).is_null()) std::abort();
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  static const entity::TypePtr services = entity::services_type();
+  static const entity::TypePtr routes = entity::routes_type(entity::RouteRules::traditional_compatible);
+  static const entity::TypePtr consumers = entity::consumers_type();
+  const auto shallow = [](int depth, Json::parse_event_t, Json&) { return depth < 64; };
+  const Json document = Json::parse(data, data + size, shallow, false);
+  if (!document.is_object()) return 0;
+  check<entity::Service>(*services, document);
+  check<entity::Route>(*routes, document);
+  check<entity::Consumer>(*consumers, document);
+  return 0;
+}
