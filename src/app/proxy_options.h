@@ -12,6 +12,6 @@ struct DataPathOptions {
 };
 
 /// The settings the data path is made with. What is wrong with them goes to settings.values.errors.
-[[nodiscard]] DataPathOptions data_path_options(Settings& settings);
+DataPathOptions data_path_options(Settings& settings);
 
 }  // namespace gateway::app

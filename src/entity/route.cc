@@ -280,6 +280,7 @@ Route Route::from_json(const nlohmann::json& document) {
   route.request_buffering = document.value("request_buffering", true);
   route.response_buffering = document.value("response_buffering", true);
   route.path_handling = is_set(document, "path_handling") && document["path_handling"] == "v1" ? PathHandling::v1 : PathHandling::v0;
+  route.document = document.dump();
   if (is_set(document, "service")) route.service = Uuid::parse(document["service"].value("id", ""));
   return route;
 }

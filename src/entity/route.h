@@ -40,6 +40,8 @@ struct Route {
   PathHandling path_handling = PathHandling::v0;
   std::optional<Uuid> service;
 
+  std::string document;  ///< the whole row as JSON, for log records
+
   /// From a validated document, as the store keeps it.
   static Route from_json(const nlohmann::json& document);
 };

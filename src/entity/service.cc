@@ -129,6 +129,7 @@ Service Service::from_json(const nlohmann::json& document) {
   service.write_timeout = std::chrono::milliseconds(number("write_timeout", 60000));
   service.read_timeout = std::chrono::milliseconds(number("read_timeout", 60000));
   service.enabled = document.value("enabled", true);
+  service.document = document.dump();
   return service;
 }
 

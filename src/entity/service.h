@@ -24,6 +24,8 @@ struct Service {
   std::chrono::milliseconds read_timeout{60000};
   bool enabled = true;
 
+  std::string document;  ///< the whole row as JSON, for log records
+
   /// From a validated document, as the store keeps it.
   static Service from_json(const nlohmann::json& document);
 };

@@ -65,6 +65,11 @@ class Exchange {
   /// Replaces the query string that goes upstream (without '?'); the view must live in the arena.
   void set_upstream_query(std::string_view query) noexcept { upstream_query = query; }
 
+  /// Keeps an object alive that headers may still point into, to the end of the request.
+  void keep(std::shared_ptr<const void> object) {
+    if (object) kept_.push_back(std::move(object));
+  }
+
   // Filled in by the proxy, in this order.
   std::string_view request_id;                 ///< 32 hex characters
   System::time_point started;                  ///< wall clock at the first byte of the head
@@ -91,6 +96,7 @@ class Exchange {
   http::RequestHead& request_;
   http::Arena& arena_;
   const Connection& connection_;
+  std::vector<std::shared_ptr<const void>> kept_;
 };
 
 /// One try at reaching a peer, for the log record.

@@ -1,0 +1,69 @@
+#include "plugin/authentication.h"
+
+namespace gateway::plugin {
+namespace {
+
+std::shared_ptr<const void> parse_consumer(const std::vector<nlohmann::json>& rows) {
+  return std::make_shared<const entity::Consumer>(entity::Consumer::from_json(rows.front()));
+}
+
+void set_or_remove(http::Headers& headers, std::string_view name, std::string_view value) {
+  if (value.empty()) {
+    headers.remove(name);
+  } else {
+    headers.set(name, value);
+  }
+}
+
+// Views into the consumer: the exchange keeps it as long as the headers live.
+void set_consumer_headers(http::Headers& headers, const entity::Consumer& consumer) {
+  set_or_remove(headers, "X-Consumer-ID", consumer.id_text);
+  set_or_remove(headers, "X-Consumer-Custom-ID", consumer.custom_id);
+  set_or_remove(headers, "X-Consumer-Username", consumer.username);
+}
+
+}  // namespace
+
+Consumers::Consumers(Population& population)
+    : by_id_(population.index("consumers", "id", parse_consumer)), by_username_(population.index("consumers", "username", parse_consumer)) {}
+
+Task<Result<Consumers::ConsumerPtr>> Consumers::load(std::string id) const {
+  Result<PopulationIndex::Value> found = co_await by_id_.load(std::move(id));
+  if (!found) co_return found.error();
+  co_return std::static_pointer_cast<const entity::Consumer>(*found);
+}
+
+Task<Result<Consumers::ConsumerPtr>> Consumers::find(std::string id_or_username) const {
+  const bool is_id = Uuid::parse(id_or_username).has_value();
+  PopulationIndex& index = is_id ? by_id_ : by_username_;
+  if (const PopulationIndex::Value* known = index.peek(id_or_username)) co_return std::static_pointer_cast<const entity::Consumer>(*known);
+  Result<PopulationIndex::Value> found = co_await index.load(std::move(id_or_username));
+  if (!found) co_return found.error();
+  co_return std::static_pointer_cast<const entity::Consumer>(*found);
+}
+
+void authenticate(Exchange& exchange, std::shared_ptr<const entity::Consumer> consumer, std::shared_ptr<const Credential> credential,
+                  std::string_view credential_identifier) {
+  exchange.keep(exchange.consumer);
+  exchange.keep(exchange.credential);
+  exchange.consumer = std::move(consumer);
+  exchange.credential = std::move(credential);
+  exchange.anonymous = false;
+  http::Headers& headers = exchange.request().headers;
+  set_consumer_headers(headers, *exchange.consumer);
+  set_or_remove(headers, "X-Credential-Identifier", credential_identifier);
+  headers.remove("X-Anonymous-Consumer");
+}
+
+void authenticate_anonymous(Exchange& exchange, std::shared_ptr<const entity::Consumer> consumer) {
+  exchange.keep(exchange.consumer);
+  exchange.consumer = std::move(consumer);
+  exchange.credential = nullptr;
+  exchange.anonymous = true;
+  http::Headers& headers = exchange.request().headers;
+  set_consumer_headers(headers, *exchange.consumer);
+  headers.remove("X-Credential-Identifier");
+  headers.set("X-Anonymous-Consumer", "true");
+}
+
+}  // namespace gateway::plugin

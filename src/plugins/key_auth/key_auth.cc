@@ -1,0 +1,275 @@
+#include "plugins/key_auth/key_auth.h"
+
+#include "base/log.h"
+#include "entity/fields.h"
+#include "plugin/arguments.h"
+#include "plugin/authentication.h"
+#include "plugin/services.h"
+#include "plugins/key_auth/body_key.h"
+#include "schema/record.h"
+
+namespace gateway::plugins::key_auth {
+namespace {
+
+using nlohmann::json;
+using plugin::Exchange;
+using plugin::Flow;
+using plugin::PopulationIndex;
+using plugin::Step;
+
+constexpr std::size_t max_body_bytes = 8 << 20;
+
+/// A row of keyauth_credentials, as requests need it.
+struct Key {
+  std::shared_ptr<const plugin::Credential> credential;
+  std::string consumer;  ///< its id
+};
+
+std::shared_ptr<const void> parse_key(const std::vector<json>& rows) {
+  const json& row = rows.front();
+  auto credential = std::make_shared<plugin::Credential>();
+  credential->id_text = row.value("id", "");
+  credential->id = Uuid::parse(credential->id_text).value_or(Uuid{});
+  auto key = std::make_shared<Key>();
+  key->credential = std::move(credential);
+  key->consumer = schema::at_path(row, "consumer.id").get<std::string>();
+  return key;
+}
+
+/// What looking for a key came to.
+struct Search {
+  enum class Outcome { none, found, duplicate } outcome = Outcome::none;
+  std::string_view key;
+  std::string_view name;  ///< under which it was found
+};
+
+// As nginx has it: any case, and dashes as good as underscores.
+bool is_header(std::string_view given, std::string_view wanted) {
+  if (given.size() != wanted.size()) return false;
+  const auto plain = [](char c) { return c == '_' ? '-' : c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
+  for (std::size_t i = 0; i < given.size(); ++i) {
+    if (plain(given[i]) != plain(wanted[i])) return false;
+  }
+  return true;
+}
+
+class KeyAuth final : public plugin::Plugin {
+ public:
+  KeyAuth(const json& config, const plugin::Services& services)
+      : keys_(services.population.index("keyauth_credentials", "key", parse_key)), consumers_(services.population) {
+    names_ = config.value("key_names", std::vector<std::string>{"apikey"});
+    hide_ = config.value("hide_credentials", false);
+    in_header_ = config.value("key_in_header", true);
+    in_query_ = config.value("key_in_query", true);
+    in_body_ = config.value("key_in_body", false);
+    on_preflight_ = config.value("run_on_preflight", true);
+    const auto text = [&](const char* name) { return config.contains(name) && config[name].is_string() ? config[name].get<std::string>() : std::string(); };
+    anonymous_ = text("anonymous");
+    const std::string realm = text("realm");
+    challenge_ = realm.empty() ? "Key" : "Key realm=\"" + realm + "\"";
+  }
+
+  Step access(Exchange& exchange) const override {
+    if (!on_preflight_ && exchange.request().method == "OPTIONS") return Flow::next();
+    if (!anonymous_.empty() && exchange.credential) return Flow::next();
+    if (in_body_) return with_body(exchange);
+    const Search search = look(exchange, {}, {});
+    return go_on(exchange, search);
+  }
+
+ private:
+  // At once when everything is known on this worker, which is the usual case.
+  Step go_on(Exchange& exchange, const Search& search) const {
+    if (search.outcome == Search::Outcome::duplicate) return fail(exchange, "Duplicate API key found");
+    if (search.outcome == Search::Outcome::none || search.key.empty()) return fail(exchange, "No API key found in request");
+    if (hide_) hide(exchange, search.name);
+    const PopulationIndex::Value* known = keys_.peek(search.key);
+    if (known == nullptr) return load(exchange, std::string(search.key));
+    if (*known == nullptr) return fail(exchange, "Unauthorized");
+    const auto& key = *static_cast<const Key*>(known->get());
+    const PopulationIndex::Value* consumer = consumers_.peek(key.consumer);
+    if (consumer == nullptr) return load(exchange, std::string(search.key));
+    if (*consumer == nullptr) return fail(exchange, "Unauthorized");
+    accept(exchange, key, std::static_pointer_cast<const entity::Consumer>(*consumer));
+    return Flow::next();
+  }
+
+  Task<Flow> load(Exchange& exchange, std::string text) const {
+    const Result<PopulationIndex::Value> found = co_await keys_.load(std::move(text));
+    if (!found) co_return Flow::error(500, "An unexpected error occurred");
+    if (*found == nullptr) co_return co_await failed(exchange, "Unauthorized");
+    const auto key = std::static_pointer_cast<const Key>(*found);
+    const Result<plugin::Consumers::ConsumerPtr> consumer = co_await consumers_.load(key->consumer);
+    if (!consumer) co_return Flow::error(500, "An unexpected error occurred");
+    // The consumer has gone, and its keys go with it.
+    if (*consumer == nullptr) co_return co_await failed(exchange, "Unauthorized");
+    accept(exchange, *key, *consumer);
+    co_return Flow::next();
+  }
+
+  static void accept(Exchange& exchange, const Key& key, std::shared_ptr<const entity::Consumer> consumer) {
+    const std::string_view identifier = key.credential->id_text;
+    plugin::authenticate(exchange, std::move(consumer), key.credential, identifier);
+  }
+
+  Task<Flow> with_body(Exchange& exchange) const {
+    std::string_view body;
+    const std::string_view type = exchange.request().headers.value(http::Name::content_type);
+    if (exchange.body != nullptr) {
+      const Result<std::string_view> read = co_await exchange.body->read_all(max_body_bytes);
+      if (read) {
+        body = *read;
+      } else {
+        log::info("Cannot process request body: {}", read.error().to_string());
+      }
+    }
+    const Search search = look(exchange, type, body);
+    if (hide_ && search.outcome == Search::Outcome::found && !body.empty()) {
+      std::optional<std::string> rest = without_key(type, body, search.name);
+      // The key is a view into what is about to be replaced.
+      const Search kept{search.outcome, exchange.request().headers.keep(search.key), search.name};
+      if (rest) exchange.body->replace(std::move(*rest));
+      Step step = go_on(exchange, kept);
+      Flow flow = step.take();
+      if (step.waits()) flow = co_await step.task();
+      co_return flow;
+    }
+    Step step = go_on(exchange, search);
+    Flow flow = step.take();
+    if (step.waits()) flow = co_await step.task();
+    co_return flow;
+  }
+
+  // The first name that is there at all decides.
+  Search look(Exchange& exchange, std::string_view content_type, std::string_view body) const {
+    for (const std::string& name : names_) {
+      Search search;
+      search.name = name;
+      if (in_header_) in_headers(exchange, search);
+      if (search.outcome == Search::Outcome::none && in_query_) in_query(exchange, search);
+      if (search.outcome == Search::Outcome::none && in_body_) in_body(exchange, content_type, body, search);
+      if (search.outcome != Search::Outcome::none) return search;
+    }
+    return {};
+  }
+
+  static void note(Search& search, std::string_view value) {
+    search.outcome = search.outcome == Search::Outcome::none ? Search::Outcome::found : Search::Outcome::duplicate;
+    search.key = value;
+  }
+
+  static void in_headers(const Exchange& exchange, Search& search) {
+    for (const http::Header& header : exchange.request().headers) {
+      if (is_header(header.name, search.name)) note(search, header.value);
+    }
+  }
+
+  static void in_query(const Exchange& exchange, Search& search) {
+    std::string_view rest = exchange.request().query;
+    while (const std::optional<plugin::Argument> argument = plugin::next_argument(rest)) {
+      if (argument->has_value && plugin::decodes_to(argument->name, search.name)) note(search, plugin::decoded(argument->value, exchange.arena()));
+    }
+  }
+
+  static void in_body(const Exchange& exchange, std::string_view content_type, std::string_view body, Search& search) {
+    const std::optional<BodyKey> found = find_in_body(content_type, body, search.name);
+    if (!found) return;
+    search.outcome = found->duplicate ? Search::Outcome::duplicate : Search::Outcome::found;
+    search.key = exchange.request().headers.keep(found->value);
+  }
+
+  // Wherever it was found, the name goes from all places.
+  void hide(Exchange& exchange, std::string_view name) const {
+    http::RequestHead& head = exchange.request();
+    head.headers.erase_if([&](const http::Header& header) { return is_header(header.name, name); });
+    exchange.set_upstream_query(plugin::without_argument(exchange.upstream_query, name, exchange.arena()));
+  }
+
+  Step fail(Exchange& exchange, std::string_view message) const {
+    if (!anonymous_.empty()) return failed(exchange, message);
+    return refusal(message);
+  }
+
+  Task<Flow> failed(Exchange& exchange, std::string_view message) const {
+    if (anonymous_.empty()) co_return refusal(message);
+    const Result<plugin::Consumers::ConsumerPtr> consumer = co_await consumers_.find(anonymous_);
+    if (!consumer || *consumer == nullptr) {
+      log::error("anonymous consumer {} is unknown", anonymous_);
+      co_return Flow::error(500, "An unexpected error occurred");
+    }
+    plugin::authenticate_anonymous(exchange, *consumer);
+    co_return Flow::next();
+  }
+
+  Flow refusal(std::string_view message) const {
+    Flow flow = Flow::error(401, std::string(message));
+    flow.get().headers.emplace_back("WWW-Authenticate", challenge_);
+    return flow;
+  }
+
+  PopulationIndex& keys_;
+  plugin::Consumers consumers_;
+  std::vector<std::string> names_;
+  std::string anonymous_;
+  std::string challenge_;
+  bool hide_ = false;
+  bool in_header_ = true;
+  bool in_query_ = true;
+  bool in_body_ = false;
+  bool on_preflight_ = true;
+};
+
+std::shared_ptr<const entity::Type> keys_entity() {
+  using schema::Record;
+  auto type = std::make_shared<entity::Type>();
+  type->name = "keyauth_credentials";
+  type->collection = "key-auths";
+  type->nested = "key-auth";
+  type->endpoint_key = "key";
+  type->unique = {"key"};
+  type->foreign = {{"consumer", "consumers", entity::OnDelete::cascade}};
+  type->state = entity::State::population;
+  type->has_ttl = true;
+  type->schema = std::make_shared<const Record>(std::vector<Record::Named>{
+      entity::id_field(),
+      entity::created_at_field(),
+      {"consumer", schema::foreign("consumers").required().on_delete_cascade().describe("Whose key it is.")},
+      {"key", schema::string().unique().automatic().optional_said().describe("The key; made up when none is given.")},
+      entity::tags_field(),
+  });
+  return type;
+}
+
+}  // namespace
+
+plugin::PluginType type() {
+  using schema::Record;
+  plugin::PluginType type;
+  type.name = "key-auth";
+  type.priority = 1250;
+  type.phases = plugin::Phase::access;
+  type.per_consumer = false;
+  type.entities = {keys_entity()};
+  const auto flag = [](bool otherwise, const char* sentence) { return schema::boolean().required().default_value(otherwise).describe(sentence); };
+  type.schema = std::make_shared<const Record>(std::vector<Record::Named>{
+      entity::no_consumer(),
+      entity::plugin_protocols(),
+      {"config", schema::record_of(Record({
+                                       {"key_names", schema::array_of(entity::header_name_text()).required().default_value({"apikey"}).describe("Names a key may go by, in order.")},
+                                       {"hide_credentials", flag(false, "Whether the upstream does not see the key.")},
+                                       {"anonymous", schema::string().describe("The consumer, by id or username, of requests that do not authenticate.")},
+                                       {"key_in_header", flag(true, "Whether keys may come in headers.")},
+                                       {"key_in_query", flag(true, "Whether keys may come in the query string.")},
+                                       {"key_in_body", flag(false, "Whether keys may come in the body.")},
+                                       {"run_on_preflight", flag(true, "Whether OPTIONS requests need a key.")},
+                                       {"realm", schema::string().optional_said().describe("What a refusal names as the realm.")},
+                                   }))
+                     .required()},
+  });
+  type.make = [](const entity::PluginConfig& row, const plugin::Services& services) -> Result<std::unique_ptr<plugin::Plugin>> {
+    return std::unique_ptr<plugin::Plugin>(std::make_unique<KeyAuth>(row.config, services));
+  };
+  return type;
+}
+
+}  // namespace gateway::plugins::key_auth

@@ -1,0 +1,36 @@
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string_view>
+
+#include "base/result.h"
+#include "base/task.h"
+#include "plugin/services.h"
+#include "plugins/rate_limiting/window.h"
+
+namespace gateway::plugins::rate_limiting {
+
+/// One period's counter, for one request.
+struct Counted {
+  Period period;
+  std::int64_t limit = 0;
+  System::time_point start;    ///< of the window
+  std::string_view key;
+  std::int64_t usage = 0;      ///< found: without this request
+  [[nodiscard]] bool exceeded() const noexcept { return usage >= limit; }
+};
+
+/// Where counters live. count() fills in the usages and, when no limit is exceeded, counts the request.
+class Policy {
+ public:
+  virtual ~Policy() = default;
+  /// True when it was done at once; else count() has to be awaited.
+  virtual bool count_now(std::span<Counted>) const { return false; }
+  /// Errors: the counters cannot be reached.
+  virtual Task<Status> count(std::span<Counted> counted) const = 0;
+};
+
+[[nodiscard]] std::unique_ptr<Policy> make_policy(std::string_view name, const plugin::Services& services);
+
+}  // namespace gateway::plugins::rate_limiting

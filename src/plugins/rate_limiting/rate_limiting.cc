@@ -1,0 +1,197 @@
+#include "plugins/rate_limiting/rate_limiting.h"
+
+#include <charconv>
+
+#include "base/log.h"
+#include "plugin/services.h"
+#include "plugins/rate_limiting/policy.h"
+#include "plugins/rate_limiting/schema.h"
+
+namespace gateway::plugins::rate_limiting {
+namespace {
+
+using nlohmann::json;
+using plugin::Exchange;
+using plugin::Flow;
+using plugin::Step;
+
+enum class LimitBy { consumer, credential, ip, service, header, path };
+
+constexpr std::string_view no_id = "00000000-0000-0000-0000-000000000000";
+
+std::string_view number(http::Arena& arena, std::int64_t value) {
+  auto* out = static_cast<char*>(arena.allocate(20, 1));
+  return {out, static_cast<std::size_t>(std::to_chars(out, out + 20, value).ptr - out)};
+}
+
+/// What one request is counted by; lives in its arena while the counters are awaited.
+struct Count {
+  std::array<Counted, periods.size()> counted;
+  std::size_t size = 0;
+  System::time_point now;
+  [[nodiscard]] std::span<Counted> all() noexcept { return {counted.data(), size}; }
+};
+
+class RateLimiting final : public plugin::Plugin {
+ public:
+  RateLimiting(const entity::PluginConfig& row, const plugin::Services& services)
+      : now_(services.now), policy_(make_policy(row.config.value("policy", "local"), services)) {
+    const json& config = row.config;
+    for (std::size_t i = 0; i < periods.size(); ++i) {
+      const auto limit = config.find(std::string(periods[i].name));
+      if (limit != config.end() && limit->is_number()) limits_.push_back({static_cast<Period>(i), limit->get<std::int64_t>()});
+    }
+    limit_by_ = limit_by_of(config.value("limit_by", "consumer"));
+    if (config.contains("header_name") && config["header_name"].is_string()) header_ = config["header_name"].get<std::string>();
+    if (config.contains("path") && config["path"].is_string()) path_ = config["path"].get<std::string>();
+    fault_tolerant_ = config.value("fault_tolerant", true);
+    hide_headers_ = config.value("hide_client_headers", false);
+    error_code_ = static_cast<unsigned>(config.value("error_code", 429.0));
+    error_message_ = config.value("error_message", "API rate limit exceeded");
+    // Counters belong to what the row is bound to: a service's row counts over all its routes.
+    prefix_ = "ratelimit:" + (row.route ? row.route->to_string() : std::string(no_id)) + ":" + (row.service ? row.service->to_string() : std::string(no_id)) + ":";
+  }
+
+  Step access(Exchange& exchange) const override {
+    Count* count = prepare(exchange);
+    if (!policy_->count_now(count->all())) return wait(exchange, *count);
+    return decide(exchange, *count);
+  }
+
+ private:
+  struct Limit {
+    Period period;
+    std::int64_t limit;
+  };
+
+  static LimitBy limit_by_of(const std::string& name) {
+    if (name == "credential") return LimitBy::credential;
+    if (name == "ip") return LimitBy::ip;
+    if (name == "service") return LimitBy::service;
+    if (name == "header") return LimitBy::header;
+    if (name == "path") return LimitBy::path;
+    return LimitBy::consumer;
+  }
+
+  // What cannot be told otherwise is told by its address.
+  std::string_view identifier(const Exchange& exchange, std::string& room) const {
+    std::string_view found;
+    switch (limit_by_) {
+      case LimitBy::consumer:
+        if (exchange.consumer) {
+          found = exchange.consumer->id_text;
+        } else if (exchange.credential) {
+          found = exchange.credential->id_text;
+        }
+        break;
+      case LimitBy::credential:
+        if (exchange.credential) found = exchange.credential->id_text;
+        break;
+      case LimitBy::service:
+        if (exchange.service != nullptr) found = room = exchange.service->id.to_string();
+        break;
+      case LimitBy::header:
+        found = exchange.request().headers.value(header_);
+        break;
+      case LimitBy::path:
+        if (exchange.request().path == path_) found = path_;
+        break;
+      case LimitBy::ip:
+        break;
+    }
+    return found.empty() ? exchange.connection().client_ip : found;
+  }
+
+  Count* prepare(Exchange& exchange) const {
+    http::Arena& arena = exchange.arena();
+    auto* count = new (arena.allocate(sizeof(Count), alignof(Count))) Count;
+    count->now = now_();
+    std::string room;
+    const std::string_view who = identifier(exchange, room);
+    for (const Limit& limit : limits_) {
+      Counted& counted = count->counted[count->size++];
+      counted = {limit.period, limit.limit, window_start(limit.period, count->now), {}, 0};
+      const std::string_view name = facts(limit.period).name;
+      auto* key = static_cast<char*>(arena.allocate(prefix_.size() + who.size() + name.size() + 24, 1));
+      char* out = key + prefix_.copy(key, prefix_.size());
+      out += who.copy(out, who.size());
+      *out++ = ':';
+      out = std::to_chars(out, out + 20, std::chrono::duration_cast<std::chrono::milliseconds>(counted.start.time_since_epoch()).count()).ptr;
+      *out++ = ':';
+      out += name.copy(out, name.size());
+      counted.key = {key, static_cast<std::size_t>(out - key)};
+    }
+    return count;
+  }
+
+  Task<Flow> wait(Exchange& exchange, Count& count) const {
+    const Status counted = co_await policy_->count(count.all());
+    if (counted) co_return decide(exchange, count);
+    log::error("failed to get usage: {}", counted.error().to_string());
+    if (fault_tolerant_) co_return Flow::next();
+    co_return Flow::error(500, "An unexpected error occurred");
+  }
+
+  Flow decide(Exchange& exchange, Count& count) const {
+    const Counted* violated = nullptr;
+    for (const Counted& each : count.all()) {
+      if (each.exceeded()) violated = &each;
+    }
+    const std::int64_t reset = hide_headers_ ? 0 : tell(exchange, count, violated);
+    if (violated == nullptr) return Flow::next();
+    if (!hide_headers_) exchange.response_headers.set("Retry-After", number(exchange.arena(), reset));
+    return Flow::error(error_code_, error_message_);
+  }
+
+  // Headers for the client; returns the seconds until the tightest window ends.
+  std::int64_t tell(Exchange& exchange, Count& count, const Counted* violated) const {
+    http::Headers& headers = exchange.response_headers;
+    http::Arena& arena = exchange.arena();
+    const Counted* tightest = nullptr;
+    std::int64_t least = 0;
+    for (const Counted& each : count.all()) {
+      const bool spent = violated == nullptr || &each == violated;
+      const std::int64_t remaining = std::max<std::int64_t>(0, each.limit - each.usage - (spent ? 1 : 0));
+      headers.set(facts(each.period).limit_header, number(arena, each.limit));
+      headers.set(facts(each.period).remaining_header, number(arena, remaining));
+      if (tightest == nullptr || remaining <= least) {
+        tightest = &each;
+        least = remaining;
+      }
+    }
+    const auto passed = std::chrono::duration_cast<std::chrono::seconds>(count.now - tightest->start);
+    const std::int64_t reset = std::max<std::int64_t>(1, (facts(tightest->period).length - passed).count());
+    headers.set("RateLimit-Limit", number(arena, tightest->limit));
+    headers.set("RateLimit-Remaining", number(arena, least));
+    headers.set("RateLimit-Reset", number(arena, reset));
+    return reset;
+  }
+
+  std::function<System::time_point()> now_;
+  std::unique_ptr<Policy> policy_;
+  std::vector<Limit> limits_;
+  LimitBy limit_by_ = LimitBy::consumer;
+  std::string header_;
+  std::string path_;
+  std::string prefix_;
+  std::string error_message_;
+  unsigned error_code_ = 429;
+  bool fault_tolerant_ = true;
+  bool hide_headers_ = false;
+};
+
+}  // namespace
+
+plugin::PluginType type() {
+  plugin::PluginType type;
+  type.name = "rate-limiting";
+  type.priority = 910;
+  type.phases = plugin::Phase::access;
+  type.schema = schema();
+  type.make = [](const entity::PluginConfig& row, const plugin::Services& services) -> Result<std::unique_ptr<plugin::Plugin>> {
+    return std::unique_ptr<plugin::Plugin>(std::make_unique<RateLimiting>(row, services));
+  };
+  return type;
+}
+
+}  // namespace gateway::plugins::rate_limiting
