@@ -58,6 +58,10 @@ class Stream {
 
   /// Starts reading ahead, unless that is going on already, the other side ended, or no room is left.
   void arm();
+  /// The same, unless something lies here unread already: its block may be wanted at any time.
+  void read_ahead() {
+    if (data().empty()) arm();
+  }
 
   /// Gives away the block that holds the first `bytes` of data(), so that views into them stay valid;
   /// what follows them moves to a new block. Only when no read is in flight.

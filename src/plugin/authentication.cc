@@ -28,16 +28,23 @@ Consumers::Consumers(Population& population)
     : by_id_(population.index("consumers", "id", parse_consumer)), by_username_(population.index("consumers", "username", parse_consumer)) {}
 
 Task<Result<Consumers::ConsumerPtr>> Consumers::load(std::string id) const {
-  Result<PopulationIndex::Value> found = co_await by_id_.load(std::move(id));
+  Task<Result<PopulationIndex::Value>> finding = by_id_.load(std::move(id));
+  Result<PopulationIndex::Value> found = co_await finding;
   if (!found) co_return found.error();
   co_return std::static_pointer_cast<const entity::Consumer>(*found);
 }
 
 Task<Result<Consumers::ConsumerPtr>> Consumers::find(std::string id_or_username) const {
-  const bool is_id = Uuid::parse(id_or_username).has_value();
-  PopulationIndex& index = is_id ? by_id_ : by_username_;
-  if (const PopulationIndex::Value* known = index.peek(id_or_username)) co_return std::static_pointer_cast<const entity::Consumer>(*known);
-  Result<PopulationIndex::Value> found = co_await index.load(std::move(id_or_username));
+  if (Uuid::parse(id_or_username)) {
+    Task<Result<PopulationIndex::Value>> by_id = by_id_.load(id_or_username);
+    Result<PopulationIndex::Value> found = co_await by_id;
+    if (!found) co_return found.error();
+    if (*found) co_return std::static_pointer_cast<const entity::Consumer>(*found);
+  }
+  // A username may look like an id.
+  if (const PopulationIndex::Value* known = by_username_.peek(id_or_username)) co_return std::static_pointer_cast<const entity::Consumer>(*known);
+  Task<Result<PopulationIndex::Value>> by_username = by_username_.load(std::move(id_or_username));
+  Result<PopulationIndex::Value> found = co_await by_username;
   if (!found) co_return found.error();
   co_return std::static_pointer_cast<const entity::Consumer>(*found);
 }

@@ -1,5 +1,7 @@
 #include "plugin/local_counters.h"
 
+#include <algorithm>
+
 namespace gateway::plugin {
 
 std::int64_t ShardedCounters::add(std::string_view key, std::int64_t by, System::time_point expires) {

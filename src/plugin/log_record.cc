@@ -61,11 +61,12 @@ json request_of(const Record& record) {
   const Exchange& exchange = record.exchange;
   const http::RequestHead& head = exchange.request();
   const Connection& client = exchange.connection();
-  std::string host(head.authority.substr(0, head.authority.rfind(':')));
-  if (head.authority.find(':') == std::string_view::npos) host = head.authority;
+  std::string_view host = head.authority;
+  // The colons of an IPv6 address are inside brackets.
+  if (const std::size_t colon = host.rfind(':'); colon != std::string_view::npos && host.find(']', colon) == std::string_view::npos) host = host.substr(0, colon);
   return {{"id", exchange.request_id},
           {"uri", head.target},
-          {"url", (client.tls ? "https://" : "http://") + host + ":" + std::to_string(client.server_port) + std::string(head.target)},
+          {"url", (client.tls ? "https://" : "http://") + std::string(host) + ":" + std::to_string(client.server_port) + std::string(head.target)},
           {"querystring", query_of(head.query, exchange.arena())},
           {"method", head.method},
           {"headers", headers_of(head.headers)},

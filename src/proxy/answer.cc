@@ -125,6 +125,14 @@ Task<void> answer(Request& request) {
     co_return co_await refuse(request, status, standard_message(status), Raised::by_http);
   }
 
+  // OPTIONS * asks about the server itself (RFC 9110, 9.3.7): that is us.
+  if (request.head.target == "*") {
+    choose_global_plugins(request);
+    http::Reply reply;
+    reply.headers.emplace_back("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+    co_return co_await send_reply(request, reply);
+  }
+
   Flow flow = co_await rewrite(request);
   if (flow.replies()) co_return co_await refuse(request, std::move(flow));
 

@@ -150,7 +150,7 @@ void Connection::take_head(Request& request, std::size_t head_bytes) {
   }
   request.head_block = stream_.take_block(head_bytes + (*whole ? request.body.taken() : 0));
   if (*whole) {
-    stream_.arm();
+    stream_.read_ahead();
   } else {
     request.body.on_first_read(request.head.expects_continue);
   }

@@ -45,7 +45,7 @@ Task<void> Upload::pump() {
   complete_ = true;
   upstream_.expires_after(read_timeout_);
   // From here on reading ahead tells us when the client leaves, or what it asks next.
-  request_.connection.stream().arm();
+  request_.connection.stream().read_ahead();
 }
 
 Task<Status> Upload::send_piece(std::string_view piece) {

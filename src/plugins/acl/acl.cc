@@ -60,7 +60,8 @@ class Acl final : public plugin::Plugin {
   static Flow unauthorized() { return Flow::error(401, "Unauthorized"); }
 
   Task<Flow> load(Exchange& exchange, std::string consumer) const {
-    const Result<plugin::PopulationIndex::Value> found = co_await groups_.load(std::move(consumer));
+    Task<Result<plugin::PopulationIndex::Value>> finding = groups_.load(std::move(consumer));
+    const Result<plugin::PopulationIndex::Value> found = co_await finding;
     if (!found) co_return Flow::error(500, "An unexpected error occurred");
     co_return with(exchange, *found);
   }

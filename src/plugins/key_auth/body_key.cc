@@ -44,6 +44,14 @@ struct Part {
   std::string_view content;
 };
 
+// Whether a part's head has that parameter: `filename="x"` does not say `name="x"`.
+bool says(std::string_view head, std::string_view wanted) {
+  for (std::size_t at = head.find(wanted); at != std::string_view::npos; at = head.find(wanted, at + 1)) {
+    if (at > 0 && (head[at - 1] == ' ' || head[at - 1] == ';')) return true;
+  }
+  return false;
+}
+
 std::optional<Part> find_part(std::string_view content_type, std::string_view body, std::string_view name, std::size_t from) {
   const std::string boundary = boundary_of(content_type);
   if (boundary.empty()) return std::nullopt;
@@ -54,7 +62,7 @@ std::optional<Part> find_part(std::string_view content_type, std::string_view bo
     if (next == std::string_view::npos) return std::nullopt;
     const std::string_view part = body.substr(at, next - at);
     const std::size_t head = part.find("\r\n\r\n");
-    if (head != std::string_view::npos && part.substr(0, head).find(wanted) != std::string_view::npos) return Part{at, next + 2, part.substr(head + 4)};
+    if (head != std::string_view::npos && says(part.substr(0, head), wanted)) return Part{at, next + 2, part.substr(head + 4)};
     at = next + 2;
   }
   return std::nullopt;

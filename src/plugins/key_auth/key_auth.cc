@@ -23,6 +23,7 @@ constexpr std::size_t max_body_bytes = 8 << 20;
 struct Key {
   std::shared_ptr<const plugin::Credential> credential;
   std::string consumer;  ///< its id
+  std::optional<System::time_point> expires;
 };
 
 std::shared_ptr<const void> parse_key(const std::vector<json>& rows) {
@@ -33,6 +34,8 @@ std::shared_ptr<const void> parse_key(const std::vector<json>& rows) {
   auto key = std::make_shared<Key>();
   key->credential = std::move(credential);
   key->consumer = schema::at_path(row, "consumer.id").get<std::string>();
+  const auto ttl = row.find("ttl");
+  if (ttl != row.end() && ttl->is_number()) key->expires = System::now() + std::chrono::seconds(ttl->get<std::int64_t>());
   return key;
 }
 
@@ -56,7 +59,7 @@ bool is_header(std::string_view given, std::string_view wanted) {
 class KeyAuth final : public plugin::Plugin {
  public:
   KeyAuth(const json& config, const plugin::Services& services)
-      : keys_(services.population.index("keyauth_credentials", "key", parse_key)), consumers_(services.population) {
+      : keys_(services.population.index("keyauth_credentials", "key", parse_key)), consumers_(services.population), services_(services) {
     names_ = config.value("key_names", std::vector<std::string>{"apikey"});
     hide_ = config.value("hide_credentials", false);
     in_header_ = config.value("key_in_header", true);
@@ -87,6 +90,7 @@ class KeyAuth final : public plugin::Plugin {
     if (known == nullptr) return load(exchange, std::string(search.key));
     if (*known == nullptr) return fail(exchange, "Unauthorized");
     const auto& key = *static_cast<const Key*>(known->get());
+    if (expired(key)) return fail(exchange, "Unauthorized");
     const PopulationIndex::Value* consumer = consumers_.peek(key.consumer);
     if (consumer == nullptr) return load(exchange, std::string(search.key));
     if (*consumer == nullptr) return fail(exchange, "Unauthorized");
@@ -95,16 +99,28 @@ class KeyAuth final : public plugin::Plugin {
   }
 
   Task<Flow> load(Exchange& exchange, std::string text) const {
-    const Result<PopulationIndex::Value> found = co_await keys_.load(std::move(text));
-    if (!found) co_return Flow::error(500, "An unexpected error occurred");
-    if (*found == nullptr) co_return co_await failed(exchange, "Unauthorized");
+    Task<Result<PopulationIndex::Value>> finding = keys_.load(std::move(text));
+    const Result<PopulationIndex::Value> found = co_await finding;
+    if (!found) co_return co_await broken(exchange, found.error());
     const auto key = std::static_pointer_cast<const Key>(*found);
-    const Result<plugin::Consumers::ConsumerPtr> consumer = co_await consumers_.load(key->consumer);
-    if (!consumer) co_return Flow::error(500, "An unexpected error occurred");
+    if (key == nullptr || expired(*key)) co_return co_await failed(exchange, "Unauthorized");
+    Task<Result<plugin::Consumers::ConsumerPtr>> loading = consumers_.load(key->consumer);
+    const Result<plugin::Consumers::ConsumerPtr> consumer = co_await loading;
+    if (!consumer) co_return co_await broken(exchange, consumer.error());
     // The consumer has gone, and its keys go with it.
     if (*consumer == nullptr) co_return co_await failed(exchange, "Unauthorized");
     accept(exchange, *key, *consumer);
     co_return Flow::next();
+  }
+
+  // A cache may outlive a key: while the datastore is down, old values are served.
+  bool expired(const Key& key) const { return key.expires && *key.expires <= services_.now(); }
+
+  // The datastore failed. Whoever is let in without a key is let in all the same.
+  Task<Flow> broken(Exchange& exchange, Error error) const {
+    log::error("{}", error.to_string());
+    if (anonymous_.empty()) co_return Flow::error(500, "An unexpected error occurred");
+    co_return co_await failed(exchange, "An unexpected error occurred");
   }
 
   static void accept(Exchange& exchange, const Key& key, std::shared_ptr<const entity::Consumer> consumer) {
@@ -192,7 +208,8 @@ class KeyAuth final : public plugin::Plugin {
 
   Task<Flow> failed(Exchange& exchange, std::string_view message) const {
     if (anonymous_.empty()) co_return refusal(message);
-    const Result<plugin::Consumers::ConsumerPtr> consumer = co_await consumers_.find(anonymous_);
+    Task<Result<plugin::Consumers::ConsumerPtr>> finding = consumers_.find(anonymous_);
+    const Result<plugin::Consumers::ConsumerPtr> consumer = co_await finding;
     if (!consumer || *consumer == nullptr) {
       log::error("anonymous consumer {} is unknown", anonymous_);
       co_return Flow::error(500, "An unexpected error occurred");
@@ -209,6 +226,7 @@ class KeyAuth final : public plugin::Plugin {
 
   PopulationIndex& keys_;
   plugin::Consumers consumers_;
+  const plugin::Services& services_;
   std::vector<std::string> names_;
   std::string anonymous_;
   std::string challenge_;

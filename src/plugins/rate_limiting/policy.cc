@@ -11,14 +11,19 @@ bool any_exceeded(std::span<const Counted> counted) {
 }
 
 /// The node's memory. Counts first and takes back what it must: of two requests for the last place one gets it.
+/// It stops at the shortest period that is exceeded, whose window ends first: no request that could still pass
+/// ever finds a longer one's counter raised by one that is refused.
 class Local final : public Policy {
  public:
   explicit Local(plugin::LocalCounters& counters) : counters_(counters) {}
 
   bool count_now(std::span<Counted> counted) const override {
-    for (Counted& each : counted) each.usage = add(each, 1) - 1;
-    if (any_exceeded(counted)) {
-      for (const Counted& each : counted) add(each, -1);
+    for (std::size_t i = 0; i < counted.size(); ++i) {
+      counted[i].usage = add(counted[i], 1) - 1;
+      if (!counted[i].exceeded()) continue;
+      for (const Counted& each : counted.first(i + 1)) add(each, -1);
+      for (Counted& each : counted.subspan(i + 1)) each.usage = add(each, 0);
+      break;
     }
     return true;
   }
@@ -30,7 +35,7 @@ class Local final : public Policy {
 
  private:
   std::int64_t add(const Counted& counted, std::int64_t by) const {
-    return counters_.add(counted.key, by, counted.start + facts(counted.period).length);
+    return counters_.add(counted.key, by, counted.start + facts(counted.period).kept);
   }
   plugin::LocalCounters& counters_;
 };
@@ -42,20 +47,23 @@ class Cluster final : public Policy {
 
   Task<Status> count(std::span<Counted> counted) const override {
     for (Counted& each : counted) {
-      const Result<std::int64_t> usage = co_await counters_.read(std::string(each.key));
+      Task<Result<std::int64_t>> reading = counters_.read(std::string(each.key));
+      const Result<std::int64_t> usage = co_await reading;
       if (!usage) co_return usage.error();
       each.usage = *usage;
     }
     if (any_exceeded(counted)) co_return Status{};
     for (Counted& each : counted) {
-      const Result<std::int64_t> after = co_await counters_.add(std::string(each.key), 1, facts(each.period).length);
+      Task<Result<std::int64_t>> adding = counters_.add(std::string(each.key), 1, facts(each.period).kept);
+      const Result<std::int64_t> after = co_await adding;
       if (!after) co_return after.error();
       each.usage = *after - 1;
     }
     if (!any_exceeded(counted)) co_return Status{};
     // Another request took the last place in between: this one was not let through, and does not count.
     for (const Counted& each : counted) {
-      const Result<std::int64_t> back = co_await counters_.add(std::string(each.key), -1, facts(each.period).length);
+      Task<Result<std::int64_t>> undoing = counters_.add(std::string(each.key), -1, facts(each.period).kept);
+      const Result<std::int64_t> back = co_await undoing;
       if (!back) co_return back.error();
     }
     co_return Status{};

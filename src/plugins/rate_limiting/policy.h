@@ -14,14 +14,16 @@ namespace gateway::plugins::rate_limiting {
 /// One period's counter, for one request.
 struct Counted {
   Period period;
-  std::int64_t limit = 0;
+  double limit = 0;
   System::time_point start;    ///< of the window
   std::string_view key;
   std::int64_t usage = 0;      ///< found: without this request
-  [[nodiscard]] bool exceeded() const noexcept { return usage >= limit; }
+  [[nodiscard]] double remaining() const noexcept { return limit - static_cast<double>(usage); }
+  [[nodiscard]] bool exceeded() const noexcept { return remaining() <= 0; }
 };
 
-/// Where counters live. count() fills in the usages and, when no limit is exceeded, counts the request.
+/// Where counters live. count() fills in the usages and, when no limit is exceeded, counts the request. The
+/// periods come shortest first.
 class Policy {
  public:
   virtual ~Policy() = default;

@@ -1,5 +1,6 @@
 #include "plugins/rate_limiting/rate_limiting.h"
 
+#include <algorithm>
 #include <charconv>
 
 #include "base/log.h"
@@ -19,9 +20,16 @@ enum class LimitBy { consumer, credential, ip, service, header, path };
 
 constexpr std::string_view no_id = "00000000-0000-0000-0000-000000000000";
 
-std::string_view number(http::Arena& arena, std::int64_t value) {
-  auto* out = static_cast<char*>(arena.allocate(20, 1));
-  return {out, static_cast<std::size_t>(std::to_chars(out, out + 20, value).ptr - out)};
+// As Lua prints numbers: whole ones without ".0", others with up to 14 digits.
+std::string_view number(http::Arena& arena, double value) {
+  constexpr std::size_t room = 24;
+  auto* out = static_cast<char*>(arena.allocate(room, 1));
+  return {out, static_cast<std::size_t>(std::to_chars(out, out + room, value, std::chars_format::general, 14).ptr - out)};
+}
+
+std::string text_of(const json& config, const char* name, const char* otherwise) {
+  const auto found = config.find(name);
+  return found != config.end() && found->is_string() ? found->get<std::string>() : otherwise;
 }
 
 /// What one request is counted by; lives in its arena while the counters are awaited.
@@ -35,19 +43,21 @@ struct Count {
 class RateLimiting final : public plugin::Plugin {
  public:
   RateLimiting(const entity::PluginConfig& row, const plugin::Services& services)
-      : now_(services.now), policy_(make_policy(row.config.value("policy", "local"), services)) {
+      : now_(services.now), policy_(make_policy(text_of(row.config, "policy", "local"), services)) {
     const json& config = row.config;
     for (std::size_t i = 0; i < periods.size(); ++i) {
       const auto limit = config.find(std::string(periods[i].name));
-      if (limit != config.end() && limit->is_number()) limits_.push_back({static_cast<Period>(i), limit->get<std::int64_t>()});
+      if (limit != config.end() && limit->is_number()) limits_.push_back({static_cast<Period>(i), limit->get<double>()});
     }
-    limit_by_ = limit_by_of(config.value("limit_by", "consumer"));
-    if (config.contains("header_name") && config["header_name"].is_string()) header_ = config["header_name"].get<std::string>();
-    if (config.contains("path") && config["path"].is_string()) path_ = config["path"].get<std::string>();
+    limit_by_ = limit_by_of(text_of(config, "limit_by", "consumer"));
+    header_ = text_of(config, "header_name", "");
+    path_ = text_of(config, "path", "");
     fault_tolerant_ = config.value("fault_tolerant", true);
     hide_headers_ = config.value("hide_client_headers", false);
-    error_code_ = static_cast<unsigned>(config.value("error_code", 429.0));
-    error_message_ = config.value("error_message", "API rate limit exceeded");
+    // These may be null; the standard texts of Kong 3.9 then speak for the status.
+    const auto code = config.find("error_code");
+    if (code != config.end() && code->is_number()) error_code_ = static_cast<unsigned>(code->get<double>());
+    error_message_ = text_of(config, "error_message", "Too many requests");
     // Counters belong to what the row is bound to: a service's row counts over all its routes.
     prefix_ = "ratelimit:" + (row.route ? row.route->to_string() : std::string(no_id)) + ":" + (row.service ? row.service->to_string() : std::string(no_id)) + ":";
   }
@@ -61,7 +71,7 @@ class RateLimiting final : public plugin::Plugin {
  private:
   struct Limit {
     Period period;
-    std::int64_t limit;
+    double limit;
   };
 
   static LimitBy limit_by_of(const std::string& name) {
@@ -139,7 +149,7 @@ class RateLimiting final : public plugin::Plugin {
     }
     const std::int64_t reset = hide_headers_ ? 0 : tell(exchange, count, violated);
     if (violated == nullptr) return Flow::next();
-    if (!hide_headers_) exchange.response_headers.set("Retry-After", number(exchange.arena(), reset));
+    if (!hide_headers_) exchange.response_headers.set("Retry-After", number(exchange.arena(), static_cast<double>(reset)));
     return Flow::error(error_code_, error_message_);
   }
 
@@ -148,10 +158,10 @@ class RateLimiting final : public plugin::Plugin {
     http::Headers& headers = exchange.response_headers;
     http::Arena& arena = exchange.arena();
     const Counted* tightest = nullptr;
-    std::int64_t least = 0;
+    double least = 0;
     for (const Counted& each : count.all()) {
       const bool spent = violated == nullptr || &each == violated;
-      const std::int64_t remaining = std::max<std::int64_t>(0, each.limit - each.usage - (spent ? 1 : 0));
+      const double remaining = std::max(0.0, each.remaining() - (spent ? 1 : 0));
       headers.set(facts(each.period).limit_header, number(arena, each.limit));
       headers.set(facts(each.period).remaining_header, number(arena, remaining));
       if (tightest == nullptr || remaining <= least) {
@@ -163,7 +173,7 @@ class RateLimiting final : public plugin::Plugin {
     const std::int64_t reset = std::max<std::int64_t>(1, (facts(tightest->period).length - passed).count());
     headers.set("RateLimit-Limit", number(arena, tightest->limit));
     headers.set("RateLimit-Remaining", number(arena, least));
-    headers.set("RateLimit-Reset", number(arena, reset));
+    headers.set("RateLimit-Reset", number(arena, static_cast<double>(reset)));
     return reset;
   }
 
