@@ -531,18 +531,6 @@ def test_a_method_that_is_not_idempotent_is_not_repeated_once_sent(gateway, upst
     assert len(origin.requests) == 1
 
 
-def test_post_is_tried_elsewhere_when_the_connection_fails(gateway, upstream):
-    held, dead = dead_port()
-    origin = upstream()
-    gateway.create("/upstreams", name="pair")
-    gateway.create("/upstreams/pair/targets", target=f"127.0.0.1:{dead}")
-    gateway.create("/upstreams/pair/targets", target=f"127.0.0.1:{origin.port}")
-    gateway.route("http://pair", service={"retries": 5})
-    assert [gateway.fetch("POST", "/", body=b"x").status for _ in range(10)] == [200] * 10
-    assert len(origin.requests) == 10
-    held.close()
-
-
 @pytest.mark.parametrize("status", [500, 502, 503, 504, 404])
 def test_an_error_of_the_origin_passes_unchanged_and_is_not_repeated(gateway, upstream, status):
     origin = upstream(plain(b"as it is", f"{status} Whatever", [("Content-Type", "text/odd")]))
@@ -597,14 +585,6 @@ def test_a_name_that_does_not_exist_becomes_503(gateway):
     assert answer.status == 503
     assert answer.json == {"message": "name resolution failed", "request_id": answer.headers["x-kong-request-id"]}
     assert "x-kong-response-latency" in answer.headers and "via" not in answer.headers
-
-
-def test_an_upstream_without_targets_becomes_503(gateway):
-    gateway.create("/upstreams", name="empty")
-    gateway.route("http://empty")
-    answer = gateway.get("/")
-    assert answer.status == 503
-    assert answer.json["message"] == "failure to get a peer from the ring-balancer"
 
 
 # -- much data

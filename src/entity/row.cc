@@ -122,6 +122,7 @@ Json shown(const Type& type, const Json& row) {
   for (const auto& [name, field] : fields.fields()) {
     if (!out.contains(name)) out[name] = nullptr;
   }
+  if (type.has_ttl && !out.contains("ttl")) out["ttl"] = nullptr;
   schema::show_aliases(fields, out);
   return out;
 }

@@ -36,6 +36,8 @@ Task<Result<Consumers::ConsumerPtr>> Consumers::load(std::string id) const {
 
 Task<Result<Consumers::ConsumerPtr>> Consumers::find(std::string id_or_username) const {
   if (Uuid::parse(id_or_username)) {
+    const PopulationIndex::Value* known = by_id_.peek(id_or_username);
+    if (known != nullptr && *known != nullptr) co_return std::static_pointer_cast<const entity::Consumer>(*known);
     Task<Result<PopulationIndex::Value>> by_id = by_id_.load(id_or_username);
     Result<PopulationIndex::Value> found = co_await by_id;
     if (!found) co_return found.error();

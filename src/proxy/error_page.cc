@@ -144,7 +144,7 @@ std::string_view standard_message(unsigned status) noexcept {
     case 413: return "Payload too large";
     case 414: return "URI too long";
     case 417: return "Expectation failed";
-    case 431: return "Request header fields too large";
+    case 431: return "Request header or cookie too large";
     case 500: return "An unexpected error occurred";
     case 501: return "Not implemented";
     case 502: return "An invalid response was received from the upstream server";

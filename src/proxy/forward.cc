@@ -50,6 +50,7 @@ class Forwarding {
   Task<Attempt> attempt(const net::SocketAddress& peer);
   Task<Result<ConnectionPtr>> connect(const net::SocketAddress& peer);
   Task<Status> send(net::Stream& stream);
+  Task<Status> send_chunked(net::Stream& stream);
   Task<Attempt> converse(ConnectionPtr connection);
   Task<void> give_up();
   Attempt after_failure(const Error& error, bool reused);
@@ -141,6 +142,7 @@ Attempt Forwarding::after_failure(const Error& error, bool reused) {
 
 Task<Status> Forwarding::send(net::Stream& stream) {
   const auto& pieces = request_.body.pieces();
+  if (request_.body.buffered() && !request_.body.trailers().empty()) co_return co_await send_chunked(stream);
   std::string_view first;
   if (request_.body.buffered() && pieces.size() == 1) first = pieces.front();
   stream.expires_after(service_.write_timeout);
@@ -152,6 +154,23 @@ Task<Status> Forwarding::send(net::Stream& stream) {
     sent = co_await stream.write(piece);
     if (!sent) break;
   }
+  co_return sent;
+}
+
+// A body in memory that goes out in chunks all the same, for the sake of its trailers.
+Task<Status> Forwarding::send_chunked(net::Stream& stream) {
+  Output out(head_, &request_.arena);
+  char size[20];
+  for (const std::string_view piece : request_.body.pieces()) {
+    if (!piece.empty()) out.append(write_chunk_size(size, piece.size())).append(piece).append("\r\n");
+  }
+  out += "0\r\n";
+  for (const http::Header& trailer : request_.body.trailers()) out.append(trailer.name).append(": ").append(trailer.value).append("\r\n");
+  out += "\r\n";
+  stream.expires_after(service_.write_timeout);
+  sent_ = true;
+  const std::string_view bytes = out;
+  const Status sent = co_await stream.write(bytes);
   co_return sent;
 }
 

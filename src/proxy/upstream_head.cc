@@ -87,6 +87,16 @@ std::string_view version_text(http::Version version) {
   return {};
 }
 
+// The addresses the request came by; several lines are one list (RFC 9110, 5.3).
+std::string_view forwarded_for(const http::Headers& headers, http::Arena& arena, const plugin::Connection& client) {
+  std::string_view list;
+  for (const http::Header& header : headers) {
+    if (header.id != Name::x_forwarded_for || header.value.empty()) continue;
+    list = list.empty() ? header.value : join(arena, {list, ", ", header.value});
+  }
+  return list.empty() ? client.client_ip : join(arena, {list, ", ", client.peer_ip});
+}
+
 void add_forwarded(Request& request, const Options& options) {
   http::Headers& headers = request.head.headers;
   http::Arena& arena = request.arena;
@@ -97,11 +107,7 @@ void add_forwarded(Request& request, const Options& options) {
     return theirs.empty() ? ours : theirs;
   };
 
-  if (const http::Header* list = headers.find(Name::x_forwarded_for); list != nullptr && !list->value.empty()) {
-    headers.set(Name::x_forwarded_for, join(arena, {list->value, ", ", client.peer_ip}));
-  } else {
-    headers.set(Name::x_forwarded_for, client.client_ip);
-  }
+  headers.set(Name::x_forwarded_for, forwarded_for(headers, arena, client));
   headers.set(Name::x_forwarded_proto, client_value_or(Name::x_forwarded_proto, client.tls ? "https" : "http"));
   set_or_remove(headers, Name::x_forwarded_host,
                 client_value_or(Name::x_forwarded_host, lower(arena, host_without_port(request.head.authority))));

@@ -173,7 +173,7 @@ constexpr Name names[] = {
     {"error_log_format", "plain", "plain,json"},
     {"blocking_threads", "4"},
     {"client_max_connections", "65536"},
-    {"client_max_headers", "128"},
+    {"client_max_headers", "1000"},
     {"client_max_head_size", "32k"},
     {"client_max_target_size", "8k"},
     {"client_max_body_size", "0"},

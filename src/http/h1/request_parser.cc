@@ -87,9 +87,10 @@ HeadState RequestParser::parse(std::string_view buffer, RequestHead& head) {
       break;
   }
   std::string_view text = buffer.substr(0, scanner_.length());
-  if (text.size() > limits_.max_head_bytes) return fail(431, "the head is too large");
   while (text.front() == '\r') text.remove_prefix(2);
   const std::size_t end = text.find('\r');
+  if (end > limits_.max_target_bytes + 2 * max_method_bytes) return fail(414, "the target is too long");
+  if (scanner_.length() > limits_.max_head_bytes) return fail(431, "the head is too large");
   if (text[end + 1] != '\n') return fail(400, "a bare CR in the request line");
   head.headers.clear();
   const bool good = request_line(text.substr(0, end), head) && headers(text.substr(end + 2), head) && meaning(head);
@@ -143,6 +144,8 @@ bool RequestParser::target(std::string_view text, RequestHead& head) {
   head.path = text.substr(0, mark);
   head.has_query = mark != std::string_view::npos;
   head.query = head.has_query ? text.substr(mark + 1) : std::string_view{};
+  // No path has a NUL in it but one meant to end early in somebody's C string.
+  if (head.path.find("%00") != std::string_view::npos) return failed(400, "an escaped NUL in the path");
   return true;
 }
 

@@ -101,12 +101,18 @@ class KeyAuth final : public plugin::Plugin {
   Task<Flow> load(Exchange& exchange, std::string text) const {
     Task<Result<PopulationIndex::Value>> finding = keys_.load(std::move(text));
     const Result<PopulationIndex::Value> found = co_await finding;
-    if (!found) co_return co_await broken(exchange, found.error());
+    if (!found) {
+      log::error("{}", found.error().to_string());
+      co_return co_await broken(exchange);
+    }
     const auto key = std::static_pointer_cast<const Key>(*found);
     if (key == nullptr || expired(*key)) co_return co_await failed(exchange, "Unauthorized");
     Task<Result<plugin::Consumers::ConsumerPtr>> loading = consumers_.load(key->consumer);
     const Result<plugin::Consumers::ConsumerPtr> consumer = co_await loading;
-    if (!consumer) co_return co_await broken(exchange, consumer.error());
+    if (!consumer) {
+      log::error("{}", consumer.error().to_string());
+      co_return co_await broken(exchange);
+    }
     // The consumer has gone, and its keys go with it.
     if (*consumer == nullptr) co_return co_await failed(exchange, "Unauthorized");
     accept(exchange, *key, *consumer);
@@ -117,8 +123,7 @@ class KeyAuth final : public plugin::Plugin {
   bool expired(const Key& key) const { return key.expires && *key.expires <= services_.now(); }
 
   // The datastore failed. Whoever is let in without a key is let in all the same.
-  Task<Flow> broken(Exchange& exchange, Error error) const {
-    log::error("{}", error.to_string());
+  Task<Flow> broken(Exchange& exchange) const {
     if (anonymous_.empty()) co_return Flow::error(500, "An unexpected error occurred");
     co_return co_await failed(exchange, "An unexpected error occurred");
   }
