@@ -53,13 +53,18 @@ def tolerates(key, answer, expected):
 def settled(value):
     """Takes out what differs without meaning.
 
-    Descriptions are prose of ours. A length of at least one holds for every text: the recorded node printed it
-    only for fields it had happened to validate before. Lists of quoted names were sorted when recorded.
+    Descriptions are prose of ours. That texts have a length and elements a value holds for all of them: the
+    recorded node printed it only for fields it had happened to validate before. Lists of quoted names were
+    sorted when recorded.
     """
     if isinstance(value, dict):
         if "type" in value or "eq" in value or "required" in value or "not_one_of" in value:
             value = {k: v for k, v in value.items() if k != "description" and (k, v) != ("len_min", 1)}
-        return {k: settled(v) for k, v in value.items()}
+        value = {k: settled(v) for k, v in value.items()}
+        for part in ("elements", "keys", "values"):
+            if isinstance(value.get(part), dict) and value[part].get("required") is True:
+                del value[part]["required"]
+        return value
     if isinstance(value, list):
         return [settled(v) for v in value]
     if isinstance(value, str) and value.startswith("at least one of these fields must be non-empty: "):

@@ -82,7 +82,7 @@ void Api::add_information() {
   add("/schemas/plugins/validate", {"POST"}, tell(&Information::validate));
   add("/schemas/plugins/{name}", read_only, tell(&Information::plugin_schema));
   add("/schemas/{name}", read_only, tell(&Information::schema));
-  add("/schemas/{name}/validate", {"POST"}, tell(&Information::validate));
+  add("/schemas/{db_entity_name}/validate", {"POST"}, tell(&Information::validate));
   add("/tags", read_only, tell(&Information::tags));
   add("/tags/{tags}", read_only, tell(&Information::tags));
   add("/cache", {"DELETE"}, tell(&Information::clear_cache));
