@@ -269,6 +269,7 @@ TEST(RateLimitingSettings, AreChecked) {
   EXPECT_EQ(complaints(type(), {{"minute", 5}, {"limit_by", "header"}}),
             json({{"@entity", {"failed conditional validation given value of field 'config.limit_by'"}}, {"config", {{"header_name", "required field missing"}}}}));
   EXPECT_FALSE(complaints(type(), json::object()).is_null());
+  EXPECT_EQ(complaints(type(), {{"minute", 5}, {"redis", {{"server_name", "10.0.0.1"}}}}), json({{"config", {{"redis", {{"server_name", "must not be an IP"}}}}}}));
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "entity/fields.h"
+#include "net/ip.h"
 #include "plugins/rate_limiting/window.h"
 
 namespace gateway::plugins::rate_limiting {
@@ -17,6 +18,11 @@ Field limit(const char* sentence) { return schema::number().greater_than(0).desc
 
 Field redis_timeout() { return schema::integer().between(0, 2147483646); }
 
+std::optional<Json> no_address(const Json& value) {
+  if (net::IpAddress::parse(value.get_ref<const std::string&>())) return "must not be an IP";
+  return std::nullopt;
+}
+
 Field redis() {
   return schema::record_of(Record({
                                {"host", entity::host_text().describe("Where Redis is.")},
@@ -27,7 +33,7 @@ Field redis() {
                                {"database", schema::integer().default_value(0).describe("Which of its databases.")},
                                {"ssl", schema::boolean().default_value(false).optional_said().describe("Whether over TLS.")},
                                {"ssl_verify", schema::boolean().default_value(false).optional_said().describe("Whether its certificate is checked.")},
-                               {"server_name", entity::host_text().optional_said().describe("The name its certificate must have.")},
+                               {"server_name", entity::host_text().optional_said().rule(no_address).describe("The name its certificate must have.")},
                            }))
       .required();
 }

@@ -1,0 +1,47 @@
+#include "plugins/file_log/file_log.h"
+
+#include "plugin/testing.h"
+
+namespace gateway::plugins::file_log {
+namespace {
+
+using nlohmann::json;
+using plugin::testing::Bench;
+using plugin::testing::complaints;
+
+TEST(FileLog, AppendsOneLineOfJsonPerRequest) {
+  Bench bench;
+  bench.exchange->request_id = "0123456789abcdef0123456789abcdef";
+  plugin::Record record(*bench.exchange);
+  record.status = 200;
+  const std::unique_ptr<plugin::Plugin> plugin = bench.make(type(), {{"path", "/tmp/log"}, {"reopen", true}});
+  plugin->log(record);
+  plugin->log(record);
+  ASSERT_EQ(bench.files.lines.size(), 2U);
+  const auto& line = bench.files.lines[0];
+  EXPECT_EQ(line.path, "/tmp/log");
+  EXPECT_TRUE(line.reopen);
+  EXPECT_EQ(line.text.find('\n'), line.text.size() - 1);
+  EXPECT_EQ(json::parse(line.text)["request"]["id"], "0123456789abcdef0123456789abcdef");
+}
+
+TEST(FileLog, BearsBytesThatAreNoText) {
+  Bench bench;
+  bench.head.headers.add("x", "\xFF\n");
+  const plugin::Record record(*bench.exchange);
+  bench.make(type(), {{"path", "p"}})->log(record);
+  EXPECT_FALSE(json::parse(bench.files.lines.at(0).text, nullptr, false).is_discarded());
+}
+
+TEST(FileLog, IsMadeWithFieldsByLuaThoughItLeavesThemOut) {
+  Bench bench;
+  EXPECT_NE(bench.make(type(), {{"path", "p"}, {"custom_fields_by_lua", {{"a", "return 1"}}}}), nullptr);
+}
+
+TEST(FileLogSettings, NeedAFileName) {
+  EXPECT_EQ(complaints(type(), {{"path", "a*b"}}), json({{"config", {{"path", "not a valid filename"}}}}));
+  EXPECT_EQ(complaints(type(), json::object()), json({{"config", {{"path", "required field missing"}}}}));
+}
+
+}  // namespace
+}  // namespace gateway::plugins::file_log
