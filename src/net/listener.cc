@@ -1,5 +1,7 @@
 #include "net/listener.h"
 
+#include "net/hinted_read.h"
+
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -47,8 +49,9 @@ Result<ListeningSocket> ListeningSocket::open(const SocketAddress& address, int 
   } else {
     ::setsockopt(socket.descriptor_, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     if (::setsockopt(socket.descriptor_, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) != 0) return failed(doing);
-    // Accepted sockets inherit it.
+    // Accepted sockets inherit these.
     ::setsockopt(socket.descriptor_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    if constexpr (!on_io_uring) ask_for_hints(socket.descriptor_);
     if (address.family() == AF_INET6) ::setsockopt(socket.descriptor_, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
   }
   if (::bind(socket.descriptor_, reinterpret_cast<const sockaddr*>(&address.storage), address.size) != 0) return failed(doing);

@@ -4,7 +4,9 @@
 
 namespace gateway::net {
 
-Loop::Loop() : io_(BOOST_ASIO_CONCURRENCY_HINT_UNSAFE_IO), timer_(io_) {}
+// One thread runs it, others post to it. On epoll only the queue needs locks for that; on io_uring a post from another
+// thread submits to the ring itself.
+Loop::Loop() : io_(on_io_uring ? 1 : BOOST_ASIO_CONCURRENCY_HINT_UNSAFE_IO), timer_(io_) {}
 
 void Loop::run() {
   Executor::set_current(this);

@@ -1,5 +1,7 @@
 #include "net/stream.h"
 
+#include "net/hinted_read.h"
+
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -48,7 +50,8 @@ void Stream::arm() {
   }
   if (end_ == block_.size()) return;
   reading_ = true;
-  socket_.async_read_some(asio::buffer(block_.data() + end_, block_.size() - end_),
+  using Buffer = std::conditional_t<on_io_uring, asio::mutable_buffer, HintedBuffer>;
+  socket_.async_read_some(Buffer(block_.data() + end_, block_.size() - end_),
                           [this](const error_code& error, std::size_t bytes) { on_read(error, bytes); });
 }
 
@@ -187,7 +190,10 @@ bool Stream::Connect::await_suspend(std::coroutine_handle<> waiting) {
   const asio::generic::stream_protocol::endpoint endpoint(&peer_.storage, peer_.size, peer_.family() == AF_UNIX ? 0 : IPPROTO_TCP);
   stream_.socket_.open(endpoint.protocol(), error_);
   if (error_) return false;
-  if (peer_.family() != AF_UNIX) stream_.socket_.set_option(asio::ip::tcp::no_delay(true), error_);
+  if (peer_.family() != AF_UNIX) {
+    stream_.socket_.set_option(asio::ip::tcp::no_delay(true), error_);
+    if constexpr (!on_io_uring) ask_for_hints(stream_.socket_.native_handle());
+  }
   stream_.socket_.async_connect(endpoint, [this](const error_code& error) {
     error_ = stream_.explain(error);
     waiting_.resume();
