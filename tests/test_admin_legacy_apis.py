@@ -292,17 +292,6 @@ def test_an_unknown_filter_is_refused(gateway):
     assert answer.status == 400 and answer.json == {"nothing": "unknown field"}
 
 
-def test_a_filtered_list_keeps_its_filter_on_the_next_page(gateway):
-    for number in range(4):
-        make(gateway, name=f"a{number}", request_path=f"/{number}")
-    make(gateway, name="b", request_path="/b", upstream_url="http://other.test")
-    page = gateway.admin("GET", "/apis/?size=3&upstream_url=http://h.test").json
-    assert page["total"] == 4
-    base = "http://%s:%d" % gateway.admin_address
-    page = gateway.admin("GET", page["next"][len(base):]).json
-    assert [each["upstream_url"] for each in page["data"]] == ["http://h.test"]
-
-
 def test_services_and_routes_of_another_make_are_no_apis(gateway):
     one = gateway.create("/services", name="one", host="h.test")
     gateway.create("/services/one/routes", paths=["/one"])
