@@ -271,6 +271,49 @@ def test_of_many_who_want_one_name_one_gets_it(gateway):
 # -- many clients, and origins that go
 
 
+@pytest.mark.parametrize("backend", ["epoll", "io_uring"])
+@pytest.mark.parametrize("kept", [False, True])
+def test_clients_without_pause_are_all_served(program, echo, backend, kept):
+    gateway = Gateway(environment={"SLUICE_EVENT_BACKEND": backend})
+    failures, done, ending = [], [0], threading.Event()
+
+    def ask():
+        client = None
+        while not ending.is_set():
+            try:
+                client = client or Client(gateway.proxy, timeout=5)
+                answer = client.ask(request_bytes("GET", "/x"))
+                if answer.status != 200:
+                    failures.append(answer)
+                if not kept:
+                    client.close()
+                    client = None
+                done[0] += 1
+            except Exception as problem:
+                failures.append(problem)
+                client = None
+
+    threads = [threading.Thread(target=ask, daemon=True) for _ in range(6)]
+    try:
+        try:
+            gateway.start()
+        except RuntimeError as problem:
+            if backend == "epoll" or "io_uring" not in str(problem):
+                raise
+            pytest.skip(f"io_uring is not to be had here: {problem}")
+        gateway.route(echo)
+        for thread in threads:
+            thread.start()
+        eventually(lambda: done[0] > 4000 or failures, "4000 requests", 30)
+        assert not failures, (done[0], failures[:3], gateway.log()[-1000:])
+    finally:
+        ending.set()
+        for thread in threads:
+            if thread.ident:
+                thread.join(10)
+        gateway.discard()
+
+
 def test_two_thousand_idle_connections_are_kept_and_served(private, echo):
     gateway = private(nginx_worker_processes=2)
     gateway.route(echo)
