@@ -272,8 +272,8 @@ def test_of_many_who_want_one_name_one_gets_it(gateway):
 
 
 @pytest.mark.parametrize("backend", ["epoll", "io_uring"])
-@pytest.mark.parametrize("kept", [False, True])
-def test_clients_without_pause_are_all_served(program, echo, backend, kept):
+@pytest.mark.parametrize("ending_by", ["nobody", "client", "gateway"])
+def test_clients_without_pause_are_all_served(program, echo, backend, ending_by):
     gateway = Gateway(environment={"SLUICE_EVENT_BACKEND": backend})
     failures, done, ending = [], [0], threading.Event()
 
@@ -282,10 +282,11 @@ def test_clients_without_pause_are_all_served(program, echo, backend, kept):
         while not ending.is_set():
             try:
                 client = client or Client(gateway.proxy, timeout=5)
-                answer = client.ask(request_bytes("GET", "/x"))
+                headers = {"Connection": "close"} if ending_by == "gateway" else {}
+                answer = client.ask(request_bytes("GET", "/x", headers))
                 if answer.status != 200:
                     failures.append(answer)
-                if not kept:
+                if ending_by != "nobody":
                     client.close()
                     client = None
                 done[0] += 1
@@ -304,7 +305,7 @@ def test_clients_without_pause_are_all_served(program, echo, backend, kept):
         gateway.route(echo)
         for thread in threads:
             thread.start()
-        eventually(lambda: done[0] > 4000 or failures, "4000 requests", 30)
+        eventually(lambda: done[0] > 6000 or failures, "6000 requests", 30)
         assert not failures, (done[0], failures[:3], gateway.log()[-1000:])
     finally:
         ending.set()
