@@ -17,8 +17,7 @@ if(SLUICE_BENCH)
 endif()
 
 set(ASIO_DEFINITIONS BOOST_ASIO_NO_DEPRECATED BOOST_ASIO_DISABLE_BOOST_COROUTINE BOOST_ERROR_CODE_HEADER_ONLY)
-# Asio makes its rings without flags; net/ring_setup.cc takes the call over under this name.
-set(URING_DEFINITIONS BOOST_ASIO_HAS_IO_URING BOOST_ASIO_DISABLE_EPOLL io_uring_queue_init=gateway_io_uring_queue_init)
+set(URING_DEFINITIONS BOOST_ASIO_HAS_IO_URING BOOST_ASIO_DISABLE_EPOLL)
 
 function(gateway_room name)
   cmake_parse_arguments(ROOM "LOOP" "FOLDER" "LINKS;ONLY;EXCLUDE" ${ARGN})

@@ -81,14 +81,21 @@ void Listener::start() { wait(); }
 
 void Listener::stop() {
   stopped_ = true;
-  error_code ignored;
-  socket_.close(ignored);
   pause_.cancel();
+  error_code ignored;
+  if (waiting_) {
+    socket_.cancel(ignored);
+  } else {
+    socket_.close(ignored);
+  }
 }
 
 void Listener::wait() {
+  waiting_ = true;
   socket_.async_wait(Descriptor::wait_read, [this](const error_code& error) {
-    if (!error && !stopped_) accept_some();
+    waiting_ = false;
+    if (stopped_) return stop();
+    if (!error) accept_some();
   });
 }
 

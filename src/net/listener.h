@@ -45,7 +45,7 @@ class Listener {
   Listener(Loop& loop, ListeningSocket socket, Accepted accepted);
 
   void start();
-  /// No more connections from here on; the port is closed.
+  /// No more connections from here on; the port is closed, soon.
   void stop();
   [[nodiscard]] const SocketAddress& local_address() const noexcept { return local_; }
 
@@ -61,6 +61,7 @@ class Listener {
   Descriptor socket_;
   Timer pause_;
   Accepted accepted_;
+  bool waiting_ = false;  // for connections; a socket is not closed before that has ended (see Stream::finish)
   bool stopped_ = false;
 };
 

@@ -10,13 +10,18 @@ Loop::Loop() : io_(on_io_uring ? 1 : BOOST_ASIO_CONCURRENCY_HINT_UNSAFE_IO), tim
 
 void Loop::run() {
   Executor::set_current(this);
+  keep_alive_.emplace(io_.get_executor());
   tick();
-  const auto keep_alive = boost::asio::make_work_guard(io_);
   io_.run();
   Executor::set_current(nullptr);
 }
 
 void Loop::stop() { io_.stop(); }
+
+void Loop::stop_when_idle() {
+  keep_alive_.reset();
+  timer_.cancel();
+}
 
 // One timer for all deadlines: a timer per request would cost system calls.
 void Loop::tick() {
@@ -24,6 +29,7 @@ void Loop::tick() {
   if (++ticks_ % DeadlineWheel::ticks_per_second == 0) {
     for (const auto& work : each_second_) work();
   }
+  if (!keep_alive_) return;
   timer_.expires_after(DeadlineWheel::tick);
   timer_.async_wait([this](const boost::system::error_code& error) {
     if (!error) tick();

@@ -1,10 +1,12 @@
 #pragma once
 
 #include <atomic>
+#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <functional>
+#include <optional>
 
 #include "base/executor.h"
 #include "net/block_pool.h"
@@ -29,6 +31,8 @@ class Loop final : public Executor {
   void run();
   /// Ends run() soon. Any thread.
   void stop();
+  /// Ends run() once nothing is in flight any more: until then every closed socket has had time to end.
+  void stop_when_idle();
   void post(std::function<void()> work) override { boost::asio::post(io_, std::move(work)); }
 
   [[nodiscard]] boost::asio::io_context& io() noexcept { return io_; }
@@ -45,6 +49,7 @@ class Loop final : public Executor {
   BlockPool blocks_;
   DeadlineWheel deadlines_;
   boost::asio::steady_timer timer_;
+  std::optional<boost::asio::executor_work_guard<boost::asio::io_context::executor_type>> keep_alive_;
   std::vector<std::function<void()>> each_second_;
   unsigned ticks_ = 0;
 };

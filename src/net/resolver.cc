@@ -1,6 +1,7 @@
 #include "net/resolver.h"
 
 #include <ares.h>
+#include <fcntl.h>
 
 #include <algorithm>
 #include <array>
@@ -174,21 +175,23 @@ class Resolver::Impl : public std::enable_shared_from_this<Resolver::Impl> {
   using Descriptor = boost::asio::posix::basic_stream_descriptor<boost::asio::io_context::executor_type>;
   using Timer = boost::asio::basic_waitable_timer<Steady, boost::asio::wait_traits<Steady>, boost::asio::io_context::executor_type>;
 
-  /// A socket of c-ares, watched. It is never ours to close.
+  /// A socket of c-ares, watched through a descriptor of our own: c-ares closes its own at once, while a wait must
+  /// have ended before its descriptor is closed (see Stream::finish).
   struct Socket {
-    Socket(boost::asio::io_context& io, int descriptor) : watched(io) {
+    Socket(boost::asio::io_context& io, int descriptor) : number(descriptor), watched(io) {
       // Unwatched, it times out.
       boost::system::error_code error;
-      watched.assign(descriptor, error);
+      watched.assign(::fcntl(descriptor, F_DUPFD_CLOEXEC, 0), error);
       if (error) log::warn("watching a DNS socket: {}", error.message());
     }
-    ~Socket() { watched.release(); }
-    Socket(const Socket&) = delete;
-    Socket& operator=(const Socket&) = delete;
+    const int number;  // of c-ares; its key
     Descriptor watched;
+    bool closed = false;
     bool wants_read = false, wants_write = false;
     bool reading = false, writing = false;
   };
+
+  using Sockets = std::map<ares_socket_t, std::shared_ptr<Socket>>;
 
   void read_hosts(const std::string& path);
   void pin(std::string_view name, std::vector<IpAddress> v4, std::vector<IpAddress> v6);
@@ -197,7 +200,8 @@ class Resolver::Impl : public std::enable_shared_from_this<Resolver::Impl> {
   static void on_socket(void* self, ares_socket_t descriptor, int readable, int writable);
   static void on_answer(void* entry, int status, int timeouts, unsigned char* answer, int size);
   void watch(const std::shared_ptr<Socket>& socket);
-  void ready(const std::weak_ptr<Socket>& weak, bool reading, const boost::system::error_code& error);
+  void ready(const std::shared_ptr<Socket>& socket, bool reading, const boost::system::error_code& error);
+  void drop(Sockets::iterator closed);
   void process(ares_socket_t readable, ares_socket_t writable);
   void arm_timer();
   void ask(Entry& entry);
@@ -213,7 +217,7 @@ class Resolver::Impl : public std::enable_shared_from_this<Resolver::Impl> {
   Timer timer_;
   ares_channel channel_ = nullptr;
   int channel_status_ = ARES_ENOTINITIALIZED;
-  std::map<ares_socket_t, std::shared_ptr<Socket>> sockets_;
+  Sockets sockets_;
   std::list<Entry> pinned_;  // of the hosts file
   std::list<Entry> cache_;   // most recently used first
   std::unordered_map<std::string_view, Entry*, NameHash, NameEqual> names_;
@@ -256,13 +260,14 @@ void Resolver::Impl::close() noexcept {
   for (Entry& entry : cache_) forget(entry.waiters);
   forget(ready_);
   if (channel_ != nullptr) ares_destroy(std::exchange(channel_, nullptr));
-  sockets_.clear();
+  while (!sockets_.empty()) drop(sockets_.begin());
   timer_.cancel();
 }
 
 void Resolver::Impl::cancel() {
   if (channel_ == nullptr) return;
   ares_cancel(channel_);
+  arm_timer();
   resume_soon();
 }
 
@@ -444,7 +449,7 @@ void Resolver::Impl::resume_soon() {
 void Resolver::Impl::on_socket(void* argument, ares_socket_t descriptor, int readable, int writable) {
   Impl& self = *static_cast<Impl*>(argument);
   if (readable == 0 && writable == 0) {
-    self.sockets_.erase(descriptor);
+    self.drop(self.sockets_.find(descriptor));
     return;
   }
   std::shared_ptr<Socket>& socket = self.sockets_[descriptor];
@@ -456,9 +461,8 @@ void Resolver::Impl::on_socket(void* argument, ares_socket_t descriptor, int rea
 
 void Resolver::Impl::watch(const std::shared_ptr<Socket>& socket) {
   const auto wait_for = [this, &socket](Descriptor::wait_type what, bool reading) {
-    socket->watched.async_wait(what, [weak = weak_from_this(), watched = std::weak_ptr<Socket>(socket),
-                                      reading](const boost::system::error_code& error) {
-      if (const std::shared_ptr<Impl> self = weak.lock()) self->ready(watched, reading, error);
+    socket->watched.async_wait(what, [weak = weak_from_this(), socket, reading](const boost::system::error_code& error) {
+      if (const std::shared_ptr<Impl> self = weak.lock()) self->ready(socket, reading, error);
     });
   };
   if (socket->wants_read && !socket->reading) {
@@ -471,17 +475,22 @@ void Resolver::Impl::watch(const std::shared_ptr<Socket>& socket) {
   }
 }
 
-void Resolver::Impl::ready(const std::weak_ptr<Socket>& weak, bool reading, const boost::system::error_code& error) {
-  // Gone: c-ares closed it. Its number may be another socket's by now.
-  std::shared_ptr<Socket> socket = weak.lock();
-  if (!socket || error == boost::asio::error::operation_aborted) return;
+void Resolver::Impl::ready(const std::shared_ptr<Socket>& socket, bool reading, const boost::system::error_code& error) {
+  // Closed: its number may be another socket's by now.
+  if (socket->closed || error == boost::asio::error::operation_aborted) return;
   (reading ? socket->reading : socket->writing) = false;
   const bool wanted = reading ? socket->wants_read : socket->wants_write;
-  const int descriptor = socket->watched.native_handle();
-  socket.reset();  // so that it lets go of the descriptor before c-ares closes it
-  if (wanted) process(reading ? descriptor : ARES_SOCKET_BAD, reading ? ARES_SOCKET_BAD : descriptor);
-  if (const std::shared_ptr<Socket> left = weak.lock()) watch(left);
+  if (wanted) process(reading ? socket->number : ARES_SOCKET_BAD, reading ? ARES_SOCKET_BAD : socket->number);
+  if (!socket->closed) watch(socket);
   resume_ready();
+}
+
+void Resolver::Impl::drop(Sockets::iterator closed) {
+  if (closed == sockets_.end()) return;
+  boost::system::error_code ignored;
+  closed->second->closed = true;
+  closed->second->watched.cancel(ignored);
+  sockets_.erase(closed);
 }
 
 void Resolver::Impl::process(ares_socket_t readable, ares_socket_t writable) {

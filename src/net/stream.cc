@@ -225,9 +225,13 @@ void Stream::shutdown_send() noexcept {
 bool Stream::Finish::await_ready() noexcept {
   stream_.observer_ = nullptr;
   stream_.deadline_.clear();
+  if (stream_.reading_) stream_.cancel();
+  return !stream_.reading_;
+}
+
+void Stream::Finish::await_resume() const noexcept {
   error_code ignored;
   stream_.socket_.close(ignored);
-  return !stream_.reading_;
 }
 
 }  // namespace gateway::net

@@ -140,13 +140,14 @@ class Stream {
   /// Tells the other side that no more bytes follow.
   void shutdown_send() noexcept;
 
-  /// Closes the socket and waits until nothing is in flight: then the stream may be destroyed.
+  /// Waits until nothing is in flight and closes the socket: then the stream may be destroyed. In this order, since
+  /// Asio's io_uring back end gives the state of a closed socket to the next one, with what the kernel still works on.
   class Finish {
    public:
     explicit Finish(Stream& stream) noexcept : stream_(stream) {}
     bool await_ready() noexcept;
     void await_suspend(std::coroutine_handle<> waiting) noexcept { stream_.waiting_ = waiting; }
-    void await_resume() const noexcept {}
+    void await_resume() const noexcept;
 
    private:
     Stream& stream_;

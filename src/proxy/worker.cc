@@ -121,6 +121,7 @@ void Worker::stop() {
     draining_ = true;
     for (const auto& listener : listeners_) listener->stop();
     for (const auto& connection : connections_) connection->abort();
+    resolver_.cancel();
     end_if_idle();
   });
 }
@@ -128,8 +129,8 @@ void Worker::stop() {
 void Worker::end_if_idle() {
   if (!draining_ || !connections_.empty()) return;
   pool_.clear();
-  // What the closing of sockets has still to complete comes before this in the queue.
-  loop_.post([this] { loop_.stop(); });
+  resolver_.cancel();
+  loop_.stop_when_idle();
 }
 
 }  // namespace gateway::proxy

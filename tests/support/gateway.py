@@ -56,6 +56,7 @@ class Gateway:
             "status_listen": "off",
             "nginx_worker_processes": 2,
             "log_level": "info",
+            "event_backend": os.environ.get("SLUICE_EVENT_BACKEND"),  # None: what the node picks
             "proxy_access_log": self.directory / "access.log",
             "proxy_error_log": self.directory / "error.log",
             "admin_access_log": self.directory / "admin_access.log",
