@@ -39,11 +39,22 @@ constexpr std::array known = {
     Known{Name::x_forwarded_port, "X-Forwarded-Port"},
     Known{Name::x_forwarded_prefix, "X-Forwarded-Prefix"},
     Known{Name::x_forwarded_proto, "X-Forwarded-Proto"},
+    Known{Name::x_kong_proxy_latency, "X-Kong-Proxy-Latency"},
     Known{Name::x_kong_request_id, "X-Kong-Request-Id"},
+    Known{Name::x_kong_response_latency, "X-Kong-Response-Latency"},
+    Known{Name::x_kong_upstream_latency, "X-Kong-Upstream-Latency"},
     Known{Name::x_real_ip, "X-Real-IP"},
 };
 
-constexpr std::size_t longest = 19;
+// Name::other aside, in the order of the enumeration: a name finds its spelling by its number.
+static_assert([] {
+  for (std::size_t i = 0; i < known.size(); ++i) {
+    if (static_cast<std::size_t>(known[i].id) != i + 1) return false;
+  }
+  return true;
+}());
+
+constexpr std::size_t longest = 23;
 
 constexpr char lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; }
 
@@ -82,10 +93,7 @@ Name classify(std::string_view name) noexcept {
 }
 
 std::string_view spelling(Name name) noexcept {
-  for (const Known& each : known) {
-    if (each.id == name) return each.spelling;
-  }
-  return {};
+  return name == Name::other ? std::string_view{} : known[static_cast<std::size_t>(name) - 1].spelling;
 }
 
 bool equals_ignoring_case(std::string_view a, std::string_view b) noexcept {
@@ -106,6 +114,7 @@ bool list_contains(std::string_view list, std::string_view token) noexcept {
 }
 
 const Header* Headers::find(Name id) const noexcept {
+  if (!may_have(id)) return nullptr;
   for (const Header& header : list_) {
     if (header.id == id) return &header;
   }
@@ -113,6 +122,8 @@ const Header* Headers::find(Name id) const noexcept {
 }
 
 const Header* Headers::find(std::string_view name) const noexcept {
+  const Name id = classify(name);
+  if (id != Name::other) return find(id);
   for (const Header& header : list_) {
     if (equals_ignoring_case(header.name, name)) return &header;
   }
@@ -134,9 +145,10 @@ std::size_t Headers::count(std::string_view name) const noexcept {
       std::count_if(list_.begin(), list_.end(), [&](const Header& header) { return equals_ignoring_case(header.name, name); }));
 }
 
-void Headers::add(std::string_view name, std::string_view value) { list_.push_back({name, value, classify(name)}); }
+void Headers::add(std::string_view name, std::string_view value) { add(Header{name, value, classify(name)}); }
 
 void Headers::set(std::string_view name, std::string_view value) {
+  if (!may_have(classify(name))) return add(name, value);
   bool found = false;
   std::erase_if(list_, [&](Header& header) {
     if (!equals_ignoring_case(header.name, name)) return false;
@@ -148,6 +160,7 @@ void Headers::set(std::string_view name, std::string_view value) {
 }
 
 void Headers::set(Name id, std::string_view value) {
+  if (!may_have(id)) return add(id, value);
   bool found = false;
   std::erase_if(list_, [&](Header& header) {
     if (header.id != id) return false;
@@ -159,10 +172,12 @@ void Headers::set(Name id, std::string_view value) {
 }
 
 std::size_t Headers::remove(std::string_view name) {
+  if (!may_have(classify(name))) return 0;
   return std::erase_if(list_, [&](const Header& header) { return equals_ignoring_case(header.name, name); });
 }
 
 std::size_t Headers::remove(Name id) {
+  if (!may_have(id)) return 0;
   return std::erase_if(list_, [&](const Header& header) { return header.id == id; });
 }
 

@@ -38,7 +38,10 @@ enum class Name : std::uint8_t {
   x_forwarded_port,
   x_forwarded_prefix,
   x_forwarded_proto,
+  x_kong_proxy_latency,
   x_kong_request_id,
+  x_kong_response_latency,
+  x_kong_upstream_latency,
   x_real_ip,
 };
 
@@ -74,14 +77,20 @@ class Headers {
 
   /// Views must outlive the list: use `keep` for text that does not.
   void add(std::string_view name, std::string_view value);
-  void add(Name id, std::string_view value) { list_.push_back({spelling(id), value, id}); }
-  void add(Header header) { list_.push_back(header); }
+  void add(Name id, std::string_view value) { add(Header{spelling(id), value, id}); }
+  void add(Header header) {
+    present_ |= bit(header.id);
+    list_.push_back(header);
+  }
   /// Replaces the first and removes the rest, or adds.
   void set(std::string_view name, std::string_view value);
   void set(Name id, std::string_view value);
   std::size_t remove(std::string_view name);  ///< how many there were
   std::size_t remove(Name id);
-  void clear() noexcept { list_.clear(); }
+  void clear() noexcept {
+    list_.clear();
+    present_ = 0;
+  }
   void reserve(std::size_t count) { list_.reserve(count); }
 
   /// Copies text into the arena.
@@ -100,8 +109,13 @@ class Headers {
   [[nodiscard]] Arena& arena() const noexcept { return *arena_; }
 
  private:
+  static_assert(static_cast<unsigned>(Name::x_real_ip) < 64);
+  static constexpr std::uint64_t bit(Name id) noexcept { return std::uint64_t{1} << static_cast<unsigned>(id); }
+  [[nodiscard]] bool may_have(Name id) const noexcept { return (present_ & bit(id)) != 0; }
+
   Arena* arena_;
   std::pmr::vector<Header> list_;
+  std::uint64_t present_ = 0;  // names that were ever added: most look-ups are for what is not there
 };
 
 }  // namespace gateway::http

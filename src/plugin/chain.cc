@@ -136,6 +136,7 @@ std::shared_ptr<const Chain> ChainBuilder::build(const std::optional<Uuid>& rout
   for (const PluginType& type : types_) {
     Slot slot = slot_for(type, route, service);
     if (!slot.base && slot.by_consumer.empty() && !slot.consumer_only) continue;
+    chain->rewrites |= has(type.phases, Phase::rewrite);
     chain->buffers_response |= has(type.phases, Phase::response);
     chain->filters_body |= has(type.phases, Phase::body_filter);
     chain->logs |= has(type.phases, Phase::log);

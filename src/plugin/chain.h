@@ -41,6 +41,7 @@ struct Slot {
 /// What runs for one (route, service), highest priority first. A request walks the array.
 struct Chain {
   std::vector<Slot> slots;
+  bool rewrites = false;
   bool buffers_response = false;  ///< some plugin has a response phase
   bool filters_body = false;
   bool logs = false;

@@ -14,6 +14,7 @@
 #include "entity/route.h"
 #include "entity/service.h"
 #include "http/message.h"
+#include "net/address.h"
 
 namespace gateway::plugin {
 
@@ -101,8 +102,7 @@ class Exchange {
 
 /// One try at reaching a peer, for the log record.
 struct Try {
-  std::string ip;
-  std::uint16_t port = 0;
+  net::SocketAddress peer;
   System::time_point started;
   std::chrono::microseconds balancer_latency{0};
   unsigned failed_with = 0;  ///< 502 or 504; 0: this one worked
@@ -124,7 +124,7 @@ struct Record {
   enum class Source { upstream, kong } source = Source::kong;
   std::string_view upstream_uri;    ///< path and query sent; empty when not proxied
   unsigned upstream_status = 0;     ///< 0: none
-  const std::vector<Try>* tries = nullptr;
+  const std::pmr::vector<Try>* tries = nullptr;
 };
 
 }  // namespace gateway::plugin

@@ -38,12 +38,12 @@ json query_of(std::string_view query, http::Arena& arena) {
   return out;
 }
 
-json tries_of(const std::vector<Try>& tries) {
+json tries_of(const std::pmr::vector<Try>& tries) {
   json out = json::array();
   for (const Try& one : tries) {
     using namespace std::chrono;
-    json each = {{"ip", one.ip},
-                 {"port", one.port},
+    json each = {{"ip", one.peer.ip()},
+                 {"port", one.peer.port()},
                  {"balancer_start", duration_cast<milliseconds>(one.started.time_since_epoch()).count()},
                  {"balancer_start_ns", duration_cast<nanoseconds>(one.started.time_since_epoch()).count()},
                  {"balancer_latency", duration_cast<milliseconds>(one.balancer_latency).count()},

@@ -51,13 +51,12 @@ TEST_F(LogRecord, SaysLittleOfARequestThatWasNotProxied) {
 }
 
 TEST_F(LogRecord, TellsOfTheUpstreamAndTheTries) {
-  std::vector<Try> tries(2);
-  tries[0].ip = "10.0.0.1";
-  tries[0].port = 80;
+  std::pmr::vector<Try> tries(2);
+  tries[0].peer = *net::SocketAddress::from_ip("10.0.0.1", 80);
   tries[0].started = System::time_point(std::chrono::milliseconds(1500));
   tries[0].balancer_latency = std::chrono::microseconds(2500);
   tries[0].failed_with = 502;
-  tries[1].ip = "10.0.0.2";
+  tries[1].peer = *net::SocketAddress::from_ip("10.0.0.2", 80);
   Record record(*bench.exchange);
   record.tries = &tries;
   record.upstream_status = 201;

@@ -133,7 +133,8 @@ Task<void> answer(Request& request) {
     co_return co_await send_reply(request, reply);
   }
 
-  Flow flow = co_await rewrite(request);
+  Flow flow = Flow::next();
+  if (request.config->chains.global().rewrites) flow = co_await rewrite(request);
   if (flow.replies()) co_return co_await refuse(request, std::move(flow));
 
   if (!find_route(request)) {
@@ -146,7 +147,8 @@ Task<void> answer(Request& request) {
     co_return co_await send_reply(request, reply);
   }
 
-  flow = co_await access(request, request.config->chains.of(*request.exchange.route));
+  request.chain = &request.config->chains.of(*request.exchange.route);
+  if (!request.chain->slots.empty()) flow = co_await access(request, *request.chain);
   if (flow.replies()) co_return co_await refuse(request, std::move(flow));
 
   if (request.upstream == nullptr) {

@@ -59,7 +59,7 @@ void write_access_line(Request& request, telemetry::LogBuffer& log, telemetry::L
   if (format == telemetry::LogFormat::json) {
     if (request.exchange.service != nullptr) entry.service = request.exchange.service->name;
     if (request.exchange.route != nullptr) entry.route = request.exchange.route->name;
-    if (!request.tries.empty()) upstream = request.tries.back().ip + ':' + std::to_string(request.tries.back().port);
+    if (!request.tries.empty()) upstream = request.tries.back().peer.to_string();
     entry.upstream = upstream;
     entry.request_ms = milliseconds_between(request.started, now);
     if (request.forwarded && request.answered) entry.upstream_ms = milliseconds_between(*request.forwarded, *request.answered);

@@ -46,10 +46,9 @@ class Forwarding {
   Task<void> run();
 
  private:
-  Task<Result<net::SocketAddress>> peer();
-  Task<Attempt> attempt(const net::SocketAddress& peer);
-  Task<Result<ConnectionPtr>> connect(const net::SocketAddress& peer);
-  Task<Status> send(net::Stream& stream);
+  void prepare();
+  Task<bool> resolve();
+  Task<Status> send_pieces(net::Stream& stream);
   Task<Status> send_chunked(net::Stream& stream);
   Task<Attempt> converse(ConnectionPtr connection);
   Task<void> give_up();
@@ -60,13 +59,14 @@ class Forwarding {
   Worker& worker_;
   const entity::Service& service_;
   net::Stream& client_;
+  net::SocketAddress peer_;
   Output head_;
   bool sent_ = false;         // some of the request left on the current connection
   unsigned failure_ = 502;    // what the client is told when nothing helps
   std::string failure_text_;  // instead of the standard one
 };
 
-Task<void> Forwarding::run() {
+void Forwarding::prepare() {
   const Options& options = worker_.options();
   prepare_request_headers(request_, options);
   head_.reserve(1024);
@@ -74,13 +74,25 @@ Task<void> Forwarding::run() {
                      request_.head.has_query && request_.exchange.upstream_query == request_.head.query, request_.head.headers);
   request_.upstream_uri = request_.exchange.upstream_path;
   request_.forwarded = Steady::now();
+  if (request_.upstream->literal) peer_ = *request_.upstream->literal;
+}
 
+Task<void> Forwarding::run() {
+  prepare();
   unsigned left = service_.retries + 1;
   bool may_be_stale = true;
   while (left > 0) {
-    const Result<net::SocketAddress> to = co_await peer();
-    if (!to) break;
-    const Attempt outcome = co_await attempt(*to);
+    if (!request_.upstream->literal && !co_await resolve()) break;
+    note_try(peer_);
+    sent_ = false;
+    Result<ConnectionPtr> connection = worker_.pool().take(peer_);
+    if (!*connection) connection = co_await worker_.pool().connect(peer_, service_.connect_timeout);
+    Attempt outcome;
+    if (connection) {
+      outcome = co_await converse(std::move(*connection));
+    } else {
+      outcome = after_failure(connection.error(), false);
+    }
     if (outcome == Attempt::done) co_return;
     if (outcome == Attempt::failed || request_.connection.client_gone()) break;
     // A second stale connection in a row is taken for a failing peer.
@@ -93,8 +105,8 @@ Task<void> Forwarding::run() {
   co_await give_up();
 }
 
-Task<Result<net::SocketAddress>> Forwarding::peer() {
-  if (request_.upstream->literal) co_return *request_.upstream->literal;
+// Finds an address of the service's name.
+Task<bool> Forwarding::resolve() {
   const Result<net::SocketAddress> found = co_await worker_.resolve(service_.host, service_.port);
   if (!found) {
     log::error("{}", found.error().to_string());
@@ -104,29 +116,14 @@ Task<Result<net::SocketAddress>> Forwarding::peer() {
     failure_text_ = failure_ == 503 ? "name resolution failed"
                                     : "failed the initial dns/balancer resolve for '" + service_.host + "' with: " + found.error().code.message();
   }
-  co_return found;
+  if (found) peer_ = *found;
+  co_return found.has_value();
 }
 
 void Forwarding::note_try(const net::SocketAddress& peer) {
   plugin::Try& one = request_.tries.emplace_back();
-  one.ip = peer.ip();
-  one.port = peer.port();
+  one.peer = peer;
   one.started = System::now();
-}
-
-Task<Result<ConnectionPtr>> Forwarding::connect(const net::SocketAddress& peer) {
-  if (ConnectionPtr kept = worker_.pool().take(peer)) co_return kept;
-  Result<ConnectionPtr> fresh = co_await worker_.pool().connect(peer, service_.connect_timeout);
-  co_return fresh;
-}
-
-Task<Attempt> Forwarding::attempt(const net::SocketAddress& peer) {
-  note_try(peer);
-  sent_ = false;
-  Result<ConnectionPtr> connection = co_await connect(peer);
-  if (!connection) co_return after_failure(connection.error(), false);
-  const Attempt outcome = co_await converse(std::move(*connection));
-  co_return outcome;
 }
 
 // What to do about a failure before any of the answer reached the client.
@@ -140,19 +137,14 @@ Attempt Forwarding::after_failure(const Error& error, bool reused) {
   return reused && !timed_out(error) ? Attempt::stale : Attempt::try_again;
 }
 
-Task<Status> Forwarding::send(net::Stream& stream) {
-  const auto& pieces = request_.body.pieces();
-  if (request_.body.buffered() && !request_.body.trailers().empty()) co_return co_await send_chunked(stream);
-  std::string_view first;
-  if (request_.body.buffered() && pieces.size() == 1) first = pieces.front();
-  stream.expires_after(service_.write_timeout);
-  sent_ = true;
+// A body in several pieces, or one that has trailers.
+Task<Status> Forwarding::send_pieces(net::Stream& stream) {
+  if (!request_.body.trailers().empty()) co_return co_await send_chunked(stream);
   const std::string_view head = head_;
-  Status sent = co_await stream.write(head, first);
-  if (!sent || !request_.body.buffered() || pieces.size() < 2) co_return sent;
-  for (const std::string_view piece : pieces) {
-    sent = co_await stream.write(piece);
+  Status sent = co_await stream.write(head);
+  for (const std::string_view piece : request_.body.pieces()) {
     if (!sent) break;
+    sent = co_await stream.write(piece);
   }
   co_return sent;
 }
@@ -167,8 +159,6 @@ Task<Status> Forwarding::send_chunked(net::Stream& stream) {
   out += "0\r\n";
   for (const http::Header& trailer : request_.body.trailers()) out.append(trailer.name).append(": ").append(trailer.value).append("\r\n");
   out += "\r\n";
-  stream.expires_after(service_.write_timeout);
-  sent_ = true;
   const std::string_view bytes = out;
   const Status sent = co_await stream.write(bytes);
   co_return sent;
@@ -178,7 +168,17 @@ Task<Attempt> Forwarding::converse(ConnectionPtr connection) {
   net::Stream& stream = connection->stream();
   request_.connection.watch_for(&stream);
   const bool reused = connection->reused();
-  const Status sent = co_await send(stream);
+  stream.expires_after(service_.write_timeout);
+  sent_ = true;
+  Status sent;
+  if (request_.body.buffered() && (request_.body.pieces().size() > 1 || !request_.body.trailers().empty())) {
+    sent = co_await send_pieces(stream);
+  } else {
+    // Nearly always: the head, and the body that came with it, in one write.
+    const std::string_view head = head_;
+    const std::string_view body = request_.body.buffered() && !request_.body.pieces().empty() ? request_.body.pieces().front() : std::string_view{};
+    sent = co_await stream.write(head, body);
+  }
   // A peer may answer before it has read everything and close: its answer counts.
   if (!sent && sent.error().code == boost::asio::error::timed_out) {
     request_.connection.watch_for(nullptr);

@@ -3,26 +3,37 @@
 #include <charconv>
 #include <cstring>
 
+#include "http/h1/syntax.h"
+
 namespace gateway::proxy {
 namespace {
 
-// Parsed headers cannot hold these; what plugins and settings add might.
+// Parsed headers cannot hold control characters; what plugins and settings add might.
 std::string_view one_line(std::string_view value) {
-  if (std::memchr(value.data(), '\n', value.size()) == nullptr && std::memchr(value.data(), '\r', value.size()) == nullptr &&
-      std::memchr(value.data(), '\0', value.size()) == nullptr) {
-    return value;
-  }
+  if (http::h1::is_field_value(value)) return value;
   return value.substr(0, value.find_first_of(std::string_view("\r\n\0", 3)));
 }
 
+char* copy(char* out, std::string_view text) {
+  std::memcpy(out, text.data(), text.size());
+  return out + text.size();
+}
+
+// Measured first and written in one go: an append per piece would check for room each time.
 void write_headers(Output& out, const http::Headers& headers) {
+  std::size_t size = 2;
+  for (const http::Header& header : headers) size += header.name.size() + header.value.size() + 4;
+  const std::size_t begin = out.size();
+  out.resize(begin + size);
+  char* at = out.data() + begin;
   for (const http::Header& header : headers) {
-    out += header.name;
-    out += ": ";
-    out += one_line(header.value);
-    out += "\r\n";
+    at = copy(at, header.name);
+    at = copy(at, ": ");
+    at = copy(at, one_line(header.value));
+    at = copy(at, "\r\n");
   }
-  out += "\r\n";
+  at = copy(at, "\r\n");
+  out.resize(static_cast<std::size_t>(at - out.data()));
 }
 
 }  // namespace

@@ -88,8 +88,19 @@ Task<Result<ResponseBody::Piece>> ResponseBody::next(std::chrono::milliseconds t
 
 Task<Result<Relay::End>> Relay::run(Upload& upload) {
   if (!upload.running()) upstream_.expires_after(timeout_);
-  const Status head = co_await read_head();
-  if (!head) co_return head.error();
+  for (;;) {
+    const Result<bool> here = take_head();
+    if (!here) co_return here.error();
+    if (*here) break;
+    if (std::exchange(interim_here_, false)) {
+      const Status passed = co_await pass_interim();
+      if (!passed) co_return passed.error();
+      continue;
+    }
+    const Result<bool> more = co_await upstream_.more();
+    if (!more) co_return upstream_error(more.error().code, "reading the response head");
+    if (!*more) co_return upstream_error(boost::asio::error::eof, "reading the response head");
+  }
   request_.answered = Steady::now();
   request_.upstream_status = head_.status;
   request_.source = plugin::Record::Source::upstream;
@@ -98,37 +109,55 @@ Task<Result<Relay::End>> Relay::run(Upload& upload) {
     co_return co_await tunnel();
   }
   body_.begin(head_.framing);
-  if (request_.config->chains.of(*request_.exchange.route).buffers_response) co_return co_await send_buffered();
-  co_return co_await send();
+  if (request_.chain->buffers_response) co_return co_await send_buffered();
+
+  if (!request_.body.complete() && request_.body.buffered()) request_.close_after = true;
+  prepare_head();
+  Piece piece{whole_, whole_.data() != nullptr};
+  if (!piece.last) {
+    const Result<Piece> first = body_.poll();
+    if (!first) co_return first.error();
+    piece = *first;
+  }
+  request_.status = head_.status;
+  request_.response_started = true;
+  std::string_view head = out_;
+  for (;;) {
+    const Pieces pieces = assemble(head, piece);
+    client_.expires_after(request_.connection.worker().options().send_timeout);
+    const Status sent = co_await client_.write(pieces[0], pieces[1], pieces[2], pieces[3]);
+    if (!written(sent, pieces)) co_return End::close;
+    if (piece.last) break;
+    head = {};
+    const Result<Piece> next = co_await body_.next(timeout_);
+    if (!next) co_return next.error();
+    piece = *next;
+  }
+  request_.received = Steady::now();
+  co_return end();
 }
 
-Task<Status> Relay::read_head() {
-  http::h1::ResponseParser parser;
-  unsigned interim = 0;
+Result<bool> Relay::take_head() {
   for (;;) {
-    const HeadState state = parser.parse(upstream_.data(), head_, request_.head.method);
-    if (state == HeadState::failed) co_return malformed("reading the response head");
-    if (state == HeadState::complete) {
-      if (head_.status >= 200 || head_.status == 101) break;
-      if (++interim > max_interim_responses) co_return malformed("reading the response head");
-      // 100 (Continue) answers our Expect, which never went out: it is not the client's.
-      if (head_.status != 100) {
-        const Status passed = co_await pass_interim();
-        if (!passed) co_return passed.error();
-      }
-      upstream_.consume(parser.consumed());
-      head_.headers.clear();
-      parser.reset();
-      continue;
+    const HeadState state = parser_.parse(upstream_.data(), head_, request_.head.method);
+    if (state == HeadState::failed) return malformed("reading the response head");
+    if (state == HeadState::incomplete) {
+      if (upstream_.data().size() >= max_response_head_bytes) return malformed("reading the response head");
+      if (!upstream_.reading() && upstream_.data().size() >= 8192) upstream_.reserve(max_response_head_bytes);
+      return false;
     }
-    if (upstream_.data().size() >= max_response_head_bytes) co_return malformed("reading the response head");
-    if (!upstream_.reading() && upstream_.data().size() >= 8192) upstream_.reserve(max_response_head_bytes);
-    const Result<bool> more = co_await upstream_.more();
-    if (!more) co_return upstream_error(more.error().code, "reading the response head");
-    if (!*more) co_return upstream_error(boost::asio::error::eof, "reading the response head");
+    if (head_.status >= 200 || head_.status == 101) break;
+    if (++interim_ > max_interim_responses) return malformed("reading the response head");
+    // 100 (Continue) answers our Expect, which never went out: it is not the client's.
+    if (head_.status != 100 && request_.head.version != http::Version::http_1_0) {
+      interim_here_ = true;
+      return false;
+    }
+    upstream_.consume(parser_.consumed());
+    parser_.reset();
   }
-  keep_block(parser.consumed());
-  co_return Status{};
+  keep_block(parser_.consumed());
+  return true;
 }
 
 // The head's views must outlive what is read next. When the whole answer is here, its block is simply kept.
@@ -144,12 +173,13 @@ void Relay::keep_block(std::size_t head_bytes) {
 }
 
 Task<Status> Relay::pass_interim() {
-  if (request_.head.version == http::Version::http_1_0) co_return Status{};
   remove_hop_by_hop(head_.headers, false);
   Output out(&request_.arena);
   write_response_head(out, head_.status, head_.reason, head_.headers);
-  const std::string_view bytes = out;
-  const bool sent = co_await write_client(bytes);
+  upstream_.consume(parser_.consumed());
+  parser_.reset();
+  const Pieces pieces{out};
+  const bool sent = co_await write_client(pieces);
   if (!sent) co_return Error{boost::asio::error::connection_reset, Origin::client, "sending an interim response"};
   co_return Status{};
 }
@@ -168,7 +198,7 @@ void Relay::prepare_head() {
   filter_headers(request_, status, headers);
   head_.status = status;
 
-  const bool filtered = request_.config->chains.of(*request_.exchange.route).filters_body;
+  const bool filtered = request_.chain->filters_body;
   has_body_ = body_follows();
   if (head_.status == 204) headers.remove(Name::content_length);
   const bool known_length = headers.find(Name::content_length) != nullptr && !filtered;
@@ -190,71 +220,40 @@ void Relay::prepare_head() {
   request_.sent_head_bytes = out_.size();
 }
 
-Task<bool> Relay::write_client(std::string_view a, std::string_view b, std::string_view c, std::string_view d) {
-  client_.expires_after(request_.connection.worker().options().send_timeout);
-  const Status sent = co_await client_.write(a, b, c, d);
+bool Relay::written(const Status& sent, const Pieces& pieces) noexcept {
   client_.never_expires();
   if (!sent) {
     request_.client_gone = request_.close_after = true;
-    co_return false;
+    return false;
   }
-  request_.sent_bytes += a.size() + b.size() + c.size() + d.size();
-  co_return true;
+  for (const std::string_view piece : pieces) request_.sent_bytes += piece.size();
+  return true;
 }
 
-Task<Result<Relay::End>> Relay::send() {
-  if (!request_.body.complete() && request_.body.buffered()) request_.close_after = true;
-  prepare_head();
-  request_.status = head_.status;
-  Piece piece{whole_, whole_.data() != nullptr};
-  if (!piece.last) {
-    const Result<Piece> first = body_.poll();
-    if (!first) co_return first.error();
-    piece = *first;
-  }
-  request_.response_started = true;
-  const std::string_view head = out_;
-  bool sent = co_await send_piece(head, piece);
-  while (sent && !piece.last) {
-    const Result<Piece> next = co_await body_.next(timeout_);
-    if (!next) co_return next.error();
-    piece = *next;
-    sent = co_await send_piece({}, piece);
-  }
-  request_.received = Steady::now();
-  if (!sent) co_return End::close;
-  co_return head_.keep_alive ? End::keep : End::close;
+Task<bool> Relay::write_client(Pieces pieces) {
+  client_.expires_after(request_.connection.worker().options().send_timeout);
+  const Status sent = co_await client_.write(pieces[0], pieces[1], pieces[2], pieces[3]);
+  co_return written(sent, pieces);
 }
 
-Task<bool> Relay::send_piece(std::string_view head, Piece piece) {
-  if (!has_body_) {
-    if (head.empty()) co_return true;
-    co_return co_await write_client(head);
-  }
+Relay::Pieces Relay::assemble(std::string_view head, Piece piece) {
+  if (!has_body_) return {head};
   std::string_view payload = piece.payload;
-  std::string changed;
-  if (request_.config->chains.of(*request_.exchange.route).filters_body) {
-    changed = payload;
+  if (request_.chain->filters_body) {
+    filtered_ = payload;
     for (const Request::Chosen& chosen : request_.chosen) {
-      if (has(chosen.phases, plugin::Phase::body_filter)) chosen.plugin->body_filter(request_.exchange, changed, piece.last);
+      if (has(chosen.phases, plugin::Phase::body_filter)) chosen.plugin->body_filter(request_.exchange, filtered_, piece.last);
     }
-    payload = changed;
+    payload = filtered_;
   }
-  if (!chunked_) {
-    if (head.empty() && payload.empty()) co_return true;
-    co_return co_await write_client(head, payload);
-  }
-  char size[20];
-  const std::string_view chunk_head = payload.empty() ? std::string_view{} : write_chunk_size(size, payload.size());
-  std::string_view end = payload.empty() ? "" : "\r\n";
-  Output closing(&request_.arena);
-  if (piece.last) {
-    closing.append(end).append("0\r\n");
-    for (const http::Header& trailer : body_.trailers()) closing.append(trailer.name).append(": ").append(trailer.value).append("\r\n");
-    closing += "\r\n";
-    end = closing;
-  }
-  co_return co_await write_client(head, chunk_head, payload, end);
+  if (!chunked_) return {head, payload};
+  const std::string_view size = payload.empty() ? std::string_view{} : write_chunk_size(chunk_size_, payload.size());
+  const std::string_view after = payload.empty() ? "" : "\r\n";
+  if (!piece.last) return {head, size, payload, after};
+  chunk_end_.assign(after).append("0\r\n");
+  for (const http::Header& trailer : body_.trailers()) chunk_end_.append(trailer.name).append(": ").append(trailer.value).append("\r\n");
+  chunk_end_ += "\r\n";
+  return {head, size, payload, chunk_end_};
 }
 
 // For plugins with a response phase: the whole answer in memory, then sent as one of known length.
@@ -278,16 +277,16 @@ Task<Result<Relay::End>> Relay::send_buffered() {
     if (!flow.replies()) continue;
     http::Reply reply = flow.take_reply();
     co_await send_reply(request_, reply);
-    co_return head_.keep_alive ? End::keep : End::close;
+    co_return end();
   }
   if (body_follows()) head_.headers.set(Name::content_length, number(request_.arena, static_cast<std::int64_t>(body.size())));
   prepare_head();
   request_.status = head_.status;
   request_.response_started = true;
   const std::string_view head = out_;
-  const bool sent = co_await send_piece(head, {body, true});
-  if (!sent) co_return End::close;
-  co_return head_.keep_alive ? End::keep : End::close;
+  const Pieces pieces = assemble(head, {body, true});
+  const bool sent = co_await write_client(pieces);
+  co_return sent ? end() : End::close;
 }
 
 }  // namespace gateway::proxy

@@ -1,11 +1,13 @@
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <optional>
 #include <string_view>
 
 #include "base/task.h"
 #include "http/h1/body_decoder.h"
+#include "http/h1/response_parser.h"
 #include "http/message.h"
 #include "net/stream.h"
 #include "proxy/connection.h"
@@ -56,7 +58,8 @@ class Relay {
         timeout_(timeout),
         head_(request.arena),
         body_(upstream, request.arena),
-        out_(&request.arena) {}
+        out_(&request.arena),
+        chunk_end_(&request.arena) {}
 
   /// Errors: the upstream failed; request.response_started tells whether the client has seen anything.
   /// A client that fails is not an error: then the end is `close`, and request.client_gone is set.
@@ -64,25 +67,36 @@ class Relay {
 
  private:
   using Piece = ResponseBody::Piece;
+  using Pieces = std::array<std::string_view, net::Stream::max_pieces>;
 
-  Task<Status> read_head();
+  /// What has been read so far, as a head: true when the final one is there, false when more must be read.
+  Result<bool> take_head();
   Task<Status> pass_interim();
-  Task<Result<End>> send();
   Task<Result<End>> send_buffered();
-  Task<bool> send_piece(std::string_view head, Piece piece);
   Task<Result<End>> tunnel();
   void prepare_head();
   void keep_block(std::size_t head_bytes);
   [[nodiscard]] bool body_follows() const noexcept;
-  Task<bool> write_client(std::string_view a, std::string_view b = {}, std::string_view c = {}, std::string_view d = {});
+  /// The bytes that bring a head and a piece of body to the client; valid until the next call.
+  Pieces assemble(std::string_view head, Piece piece);
+  /// Notes the outcome of a write to the client.
+  bool written(const Status& sent, const Pieces& pieces) noexcept;
+  Task<bool> write_client(Pieces pieces);
+  [[nodiscard]] End end() const noexcept { return head_.keep_alive ? End::keep : End::close; }
 
   Request& request_;
   net::Stream& upstream_;
   net::Stream& client_;
   std::chrono::milliseconds timeout_;
+  http::h1::ResponseParser parser_;
+  unsigned interim_ = 0;       // answers before the final one
+  bool interim_here_ = false;  // one is in head_, to be passed on
   http::ResponseHead head_;
   ResponseBody body_;
   Output out_;
+  char chunk_size_[20];
+  Output chunk_end_;
+  std::string filtered_;       // a piece that body_filter has changed
   std::string_view whole_;  // the body, when all of it came with the head
   bool chunked_ = false;    // towards the client
   bool has_body_ = false;

@@ -51,7 +51,7 @@ void add_own_headers(Request& request, http::Headers& headers, plugin::Record::S
   if (source == plugin::Record::Source::kong) {
     if (tokens.server) headers.set(Name::server, options.product);
     if (tokens.response_latency && !request.forwarded) {
-      headers.set("X-Kong-Response-Latency", number(arena, milliseconds_between(request.started, now)));
+      headers.set(Name::x_kong_response_latency, number(arena, milliseconds_between(request.started, now)));
     }
   } else if (tokens.server && headers.find(Name::server) == nullptr) {
     headers.add(Name::server, options.product);
@@ -59,8 +59,8 @@ void add_own_headers(Request& request, http::Headers& headers, plugin::Record::S
   if (request.forwarded) {
     // Proxied, even when it failed: then the time waited counts as the upstream's.
     const Steady::time_point answered = request.answered.value_or(now);
-    if (tokens.upstream_latency) headers.set("X-Kong-Upstream-Latency", number(arena, milliseconds_between(*request.forwarded, answered)));
-    if (tokens.proxy_latency) headers.set("X-Kong-Proxy-Latency", number(arena, milliseconds_between(request.started, *request.forwarded)));
+    if (tokens.upstream_latency) headers.set(Name::x_kong_upstream_latency, number(arena, milliseconds_between(*request.forwarded, answered)));
+    if (tokens.proxy_latency) headers.set(Name::x_kong_proxy_latency, number(arena, milliseconds_between(request.started, *request.forwarded)));
     if (tokens.via) {
       const http::Header* via = headers.find(Name::via);
       const std::string_view before = via != nullptr ? via->value : std::string_view{};

@@ -40,6 +40,7 @@ struct Request {
   snapshot::SnapshotPtr config;
   std::optional<router::Match> match;
   const snapshot::Upstream* upstream = nullptr;
+  const plugin::Chain* chain = nullptr;  ///< of the route and its service; null before routing
 
   /// The plugins that run, as access found them, in order; fixed from then on.
   struct Chosen {
@@ -66,7 +67,7 @@ struct Request {
   std::optional<Steady::time_point> received;        ///< when the peer's last byte had come
   std::string_view upstream_uri;
   unsigned upstream_status = 0;
-  std::vector<plugin::Try> tries;
+  std::pmr::vector<plugin::Try> tries{&arena};
   plugin::Record::Source source = plugin::Record::Source::kong;
 };
 

@@ -66,8 +66,8 @@ Task<Result<Relay::End>> Relay::tunnel() {
   request_.status = head_.status;
   request_.response_started = true;
   request_.close_after = true;
-  const std::string_view head = out_;
-  const bool sent = co_await write_client(head);
+  const Pieces pieces{out_};
+  const bool sent = co_await write_client(pieces);
   if (!sent) co_return End::close;
 
   request_.connection.watch_for(nullptr);

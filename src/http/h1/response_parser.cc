@@ -36,6 +36,7 @@ bool ResponseParser::status_line(std::string_view line, ResponseHead& head) {
 
 bool ResponseParser::headers(std::string_view lines, ResponseHead& head) {
   std::size_t count = 0;
+  head.headers.reserve(16);
   while (lines.size() > 2) {
     const std::size_t feed = lines.find('\n');
     Header header;
