@@ -1,5 +1,6 @@
 #include "proxy/connection.h"
 
+#include <algorithm>
 #include <boost/asio/error.hpp>
 #include <boost/asio/generic/stream_protocol.hpp>
 
@@ -19,6 +20,8 @@ namespace {
 constexpr std::size_t input_bytes = 4096;
 // A FIN may mean "I am gone" or "that was my last request": this long the answer is still awaited.
 constexpr std::chrono::milliseconds half_close_grace{1000};
+// A client that was not told that its connection ends may have sent the next request already.
+constexpr std::chrono::milliseconds drain_grace{1000};
 // After a refusal the client may still be sending: its bytes are read and dropped, so that the answer is
 // not lost to a reset (RFC 9112, 9.6).
 constexpr std::chrono::milliseconds linger_time{2000};
@@ -67,11 +70,11 @@ void Connection::give_up_upstream() noexcept {
 
 void Connection::drain() noexcept {
   draining_ = true;
-  if (between_requests_) stream_.cancel();
+  if (between_requests_) stream_.expires_after(std::min(drain_grace, time_between_requests()));
 }
 
 void Connection::abort() noexcept {
-  draining_ = true;
+  draining_ = aborted_ = true;
   stream_.cancel();
   give_up_upstream();
 }
@@ -83,7 +86,7 @@ Task<void> Connection::serve() {
     if (request->status == 0) co_await answer(*request);
     finish(*request);
     half_closed_.clear();
-    const bool again = !request->close_after && !draining_ && !client_gone_ && request->body.complete();
+    const bool again = !request->close_after && !aborted_ && !client_gone_ && request->body.complete();
     const bool unread = !request->body.complete();
     request.reset();
     if (!again) {
@@ -95,12 +98,16 @@ Task<void> Connection::serve() {
   worker_.remove(*this);
 }
 
-Task<bool> Connection::wait_for_first_byte() {
+std::chrono::milliseconds Connection::time_between_requests() const noexcept {
   const Options& options = worker_.options();
+  return facts_.requests == 0 ? options.head_timeout : options.idle_timeout;
+}
+
+Task<bool> Connection::wait_for_first_byte() {
   between_requests_ = true;
   worker_.count_waiting(1);
-  stream_.expires_after(facts_.requests == 0 ? options.head_timeout : options.idle_timeout);
-  while (stream_.data().empty() && !draining_) {
+  stream_.expires_after(draining_ ? std::min(drain_grace, time_between_requests()) : time_between_requests());
+  while (stream_.data().empty()) {
     const Result<bool> more = co_await stream_.more();
     if (!more || !*more) break;
   }

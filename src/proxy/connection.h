@@ -29,7 +29,7 @@ class Connection final : net::Stream::Observer {
   /// Until the client leaves, an error, or shutdown. Frees the connection at its end.
   Task<void> serve();
 
-  /// Ends it: at once when it is between requests, else after the answer under way.
+  /// Ends it after the answer under way, or the one to a request that may be on its way already.
   void drain() noexcept;
   /// Ends it now.
   void abort() noexcept;
@@ -39,6 +39,8 @@ class Connection final : net::Stream::Observer {
 
   /// The upstream connection of the request under way, to be cancelled when the client leaves.
   void watch_for(net::Stream* upstream) noexcept { upstream_ = upstream; }
+  /// The next answer is the last one, and says so.
+  [[nodiscard]] bool draining() const noexcept { return draining_; }
   [[nodiscard]] bool client_gone() const noexcept { return client_gone_; }
   /// The client broke off in the middle of its body: nobody to answer.
   void client_left() noexcept { give_up_upstream(); }
@@ -49,6 +51,7 @@ class Connection final : net::Stream::Observer {
   void give_up_upstream() noexcept;
 
   Task<RequestPtr> next_request();
+  [[nodiscard]] std::chrono::milliseconds time_between_requests() const noexcept;
   Task<bool> wait_for_first_byte();
   Task<void> refuse(Request& request, unsigned status, std::string_view why);
   Task<void> linger();
@@ -63,6 +66,7 @@ class Connection final : net::Stream::Observer {
   net::Deadline half_closed_;  // how long a client that sent FIN may still want its answer
   bool client_gone_ = false;
   bool draining_ = false;
+  bool aborted_ = false;
   bool between_requests_ = true;
   std::size_t place_ = 0;      // in the worker's list
 };

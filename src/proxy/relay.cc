@@ -209,6 +209,7 @@ void Relay::prepare_head() {
     if (!chunked_) request_.close_after = true;
     if (chunked_) headers.add(Name::transfer_encoding, "chunked");
   }
+  if (request_.connection.draining()) request_.close_after = true;
   add_own_headers(request_, headers, plugin::Record::Source::upstream);
   if (upgrading) {
     headers.add(Name::connection, "upgrade");

@@ -79,7 +79,7 @@ Task<void> send_reply(Request& request, http::Reply& reply) {
     rendered.headers = std::move(reply.headers);
     reply = std::move(rendered);
   }
-  if (!request.body.complete()) request.close_after = true;
+  if (!request.body.complete() || request.connection.draining()) request.close_after = true;
 
   http::Headers& headers = request.sent_headers.emplace(request.arena);
   headers.reserve(24);
