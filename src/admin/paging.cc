@@ -18,6 +18,7 @@ std::string encode_base64(std::string_view text) {
 
 std::optional<std::string> decode_base64(std::string_view text) {
   while (text.ends_with('=')) text.remove_suffix(1);
+  if (text.size() % 4 == 1) return std::nullopt;
   std::string padded(text);
   while (padded.size() % 4 != 0) padded += '=';
   std::string out(padded.size(), '\0');

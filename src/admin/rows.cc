@@ -79,6 +79,17 @@ std::optional<Reply> Rows::page_request(const Type& type, const Call& call, bool
 }
 
 Task<Reply> Rows::list(const Type& type, const Call& call, std::optional<Parent> parent, std::string path) {
+  // Consumers alone can be looked for by a field: it names them in somebody else's system.
+  const std::optional<std::string> custom_id = type.name == "consumers" && !parent ? call.argument("custom_id") : std::nullopt;
+  if (custom_id) {
+    if (custom_id->empty()) co_return message(400, "custom_id must be an unempty string");
+    auto work = [this, &type, &custom_id] { return context_.store.find(type, "custom_id", *custom_id); };
+    const Result<std::optional<Json>> row = co_await context_.pool.run(work);
+    if (!row) co_return unexpected(row.error());
+    Json data = Json::array();
+    if (*row) data.push_back(entity::shown(type, **row));
+    co_return json_reply(200, {{"data", std::move(data)}, {"next", nullptr}});
+  }
   store::PageRequest request;
   std::optional<Reply> wrong = page_request(type, call, parent.has_value(), request);
   if (wrong) co_return std::move(*wrong);
