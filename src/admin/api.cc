@@ -57,7 +57,12 @@ Task<Reply> said(Reply reply) { co_return reply; }
 
 }  // namespace
 
-Api::Api(Context context) : context_(std::move(context)), rows_(context_), legacy_(context_, rows_), information_(context_, rows_) {
+Api::Api(Context context, Interface which)
+    : context_(std::move(context)), rows_(context_), legacy_(context_, rows_), information_(context_, rows_) {
+  if (which == Interface::status) {
+    add_status();
+    return;
+  }
   add_information();
   add_legacy();
   for (const auto& type : context_.catalog.types()) add_entity(*type);
@@ -68,6 +73,11 @@ Api::Api(Context context) : context_(std::move(context)), rows_(context_), legac
 
 void Api::add(std::string_view path, std::vector<std::string> verbs, Handler handler) {
   endpoints_.push_back({segments_of(path, false), std::move(verbs), std::move(handler)});
+}
+
+void Api::add_status() {
+  add("/status", read_only, [this](Call& call) { return information_.status(call); });
+  add("/status/ready", read_only, [this](Call& call) { return information_.ready(call); });
 }
 
 void Api::add_information() {

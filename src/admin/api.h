@@ -13,10 +13,13 @@
 
 namespace gateway::admin {
 
-/// The Admin API: which path and verb do what. One thread (control), many requests at once.
+/// Which of a node's interfaces: the status one only tells, and may be shown to those who watch.
+enum class Interface { admin, status };
+
+/// The Admin API, or the status interface: which path and verb do what. One thread (control), many requests at once.
 class Api {
  public:
-  explicit Api(Context context);
+  Api(Context context, Interface which);
   Api(const Api&) = delete;
   Api& operator=(const Api&) = delete;
 
@@ -32,6 +35,7 @@ class Api {
   };
 
   void add(std::string_view path, std::vector<std::string> verbs, Handler handler);
+  void add_status();
   void add_information();
   void add_legacy();
   void add_entity(const entity::Type& type);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -8,6 +9,7 @@
 #include "admin/call.h"
 #include "admin/writer.h"
 #include "base/blocking_pool.h"
+#include "base/log.h"
 #include "entity/type.h"
 #include "plugin/plugin.h"
 #include "plugin/services.h"
@@ -36,9 +38,12 @@ struct Context {
   std::string product;                       ///< "sluice/1.2.3"
   std::function<Counts()> counts;
   std::function<bool()> ready;               ///< every worker serves from a snapshot
-  Json configuration = Json::object();       ///< effective settings, secrets hidden
+  std::function<bool()> draining;            ///< asked to let new work go elsewhere
+  std::function<Json()> configuration;       ///< effective settings, secrets hidden
   Json identity = Json::object();            ///< shown under `sluice` in GET /
-  std::vector<int> worker_pids;
+  std::function<std::vector<int>()> worker_pids;
+  /// Until the time is over, or for good when it is zero.
+  std::function<void(log::Level, std::chrono::seconds)> set_log_level;
   std::function<std::int64_t()> now;         ///< seconds since 1970
 };
 

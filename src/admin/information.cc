@@ -2,9 +2,11 @@
 
 #include <fmt/format.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <fstream>
 #include <set>
 
@@ -45,6 +47,21 @@ std::vector<std::string> plugin_names(const Context& context) {
   return names;
 }
 
+// An argument of the query or the body; nullopt when it is no number.
+std::optional<std::int64_t> seconds_of(const Call& call, const std::string& name, std::int64_t otherwise) {
+  constexpr double longest = 1e9;
+  std::optional<std::string> text = call.argument(name);
+  if (const auto given = call.body.find(name); given != call.body.end()) {
+    if (!given->is_number() && !given->is_string()) return std::nullopt;
+    text = given->is_string() ? given->get<std::string>() : given->dump();
+  }
+  if (!text) return otherwise;
+  double number = 0;
+  const auto parsed = std::from_chars(text->data(), text->data() + text->size(), number);
+  if (parsed.ec != std::errc() || parsed.ptr != text->data() + text->size() || !(std::abs(number) < longest)) return std::nullopt;
+  return static_cast<std::int64_t>(std::floor(number));
+}
+
 const plugin::PluginType* find_plugin(const Context& context, const std::string& name) {
   const auto found = std::find_if(context.plugins.begin(), context.plugins.end(), [&](const plugin::PluginType& type) { return type.name == name; });
   return found == context.plugins.end() ? nullptr : &*found;
@@ -74,8 +91,8 @@ Task<Reply> Information::root(Call&) {
                              {"timers", {{"running", 0}, {"pending", 0}}},
                              {"plugins", {{"available_on_server", std::move(available)}, {"enabled_in_cluster", in_use}}},
                              {"lua_version", "LuaJIT 2.1.0-20231117"},
-                             {"configuration", context_.configuration},
-                             {"pids", {{"master", context_.worker_pids.front()}, {"workers", context_.worker_pids}}},
+                             {"configuration", context_.configuration()},
+                             {"pids", {{"master", ::getpid()}, {"workers", context_.worker_pids()}}},
                              {"sluice", context_.identity}});
 }
 
@@ -92,7 +109,7 @@ Task<Reply> Information::status(Call& call) {
   const Result<std::int64_t> last = co_await context_.pool.run(work);
   const Counts counts = context_.counts();
   Json vms = Json::array();
-  for (const int pid : context_.worker_pids) vms.push_back({{"pid", pid}, {"http_allocated_gc", *resident}});
+  for (const int pid : context_.worker_pids()) vms.push_back({{"pid", pid}, {"http_allocated_gc", *resident}});
   co_return json_reply(200, {{"memory", {{"workers_lua_vms", std::move(vms)}, {"lua_shared_dicts", Json::object()}, {"resident", *resident}}},
                              {"server",
                               {{"connections_active", counts.active},
@@ -106,6 +123,7 @@ Task<Reply> Information::status(Call& call) {
 }
 
 Task<Reply> Information::ready(Call&) {
+  if (context_.draining()) co_return message(503, "draining");
   if (!context_.ready()) co_return message(503, "router builds not yet complete");
   auto work = [this] { return context_.store.last_change(); };
   const Result<std::int64_t> last = co_await context_.pool.run(work);
@@ -190,13 +208,16 @@ Task<Reply> Information::log_level(Call& call) {
   log::Level level{};
   if (!log::parse_level(wanted, level)) co_return message(400, "unknown log level: " + wanted);
   if (call.method == "GET") co_return method_not_allowed();
+  const std::optional<std::int64_t> timeout = seconds_of(call, "timeout", 60);
+  if (!timeout) co_return message(400, "timeout must be a number");
+  if (*timeout < 0) co_return message(400, "timeout must be greater than or equal to 0");
   if (level == log::level()) co_return message(200, "log level is already " + wanted);
-  log::set_level(level);
+  context_.set_log_level(level, std::chrono::seconds(*timeout));
   co_return message(200, "log level changed");
 }
 
 Task<Reply> Information::timers(Call&) {
-  co_return json_reply(200, {{"worker", {{"id", 0}, {"count", context_.worker_pids.size()}}},
+  co_return json_reply(200, {{"worker", {{"id", 0}, {"count", context_.worker_pids().size()}}},
                              {"stats", {{"sys", {{"total", 0}, {"runs", 0}, {"running", 0}, {"pending", 0}, {"waiting", 0}}}, {"timers", Json::object()}}}});
 }
 

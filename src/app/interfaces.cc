@@ -56,9 +56,16 @@ admin::Context Node::admin_context() {
       .product = product,
       .counts = counts,
       .ready = [this] { return !planes_.empty() && !ending_; },
-      .configuration = settings_.shown(),
+      .draining = [this] { return draining_; },
+      .configuration =
+          [this] {
+            nlohmann::json shown = settings_.shown();
+            shown["log_level"] = std::string(log::name(log::level()));
+            return shown;
+          },
       .identity = {{"version", version}, {"store", store_->name()}, {"event_backend", net::on_io_uring ? "io_uring" : "epoll"}, {"build", build_kind}},
-      .worker_pids = std::vector<int>(settings_.workers, static_cast<int>(::getpid())),
+      .worker_pids = [this] { return std::vector<int>(settings_.workers, static_cast<int>(::getpid())); },
+      .set_log_level = [this](log::Level level, std::chrono::seconds lasting) { set_log_level(level, lasting); },
       .now = [] { return std::chrono::duration_cast<std::chrono::seconds>(System::now().time_since_epoch()).count(); },
   };
 }
@@ -82,21 +89,16 @@ Task<http::Reply> Node::administer(const http::ServerRequest& request) {
   co_return reply;
 }
 
-// A part of the Admin API that may be shown to those who watch, and not to those who configure.
 Task<http::Reply> Node::tell_status(const http::ServerRequest& request) {
   std::string_view path = request.head.path;
   while (path.size() > 1 && path.ends_with('/')) path.remove_suffix(1);
-  const bool reads = request.head.method == "GET" || request.head.method == "HEAD";
   if (path == "/status/ready" && request.head.method == "POST") {
     const nlohmann::json body = nlohmann::json::parse(request.body, nullptr, false);
     const bool wanted = body.is_object() && body.value("status", nlohmann::json()) == "draining";
     draining_ = draining_ || wanted;
     co_return wanted ? admin::no_content() : admin::message(400, "Bad request");
   }
-  if (path == "/status/ready" && reads && draining_) co_return admin::message(503, "draining");
-  if (path != "/status" && path != "/status/ready") co_return admin::not_found();
-  if (!reads) co_return admin::method_not_allowed();
-  co_return co_await api_->handle(request.head, request.body);
+  co_return co_await status_api_->handle(request.head, request.body);
 }
 
 Status Node::start_interfaces() {
@@ -104,7 +106,8 @@ Status Node::start_interfaces() {
     publisher_->changed(changes);
     population_->changed(changes);
   });
-  api_.emplace(admin_context());
+  api_.emplace(admin_context(), admin::Interface::admin);
+  status_api_.emplace(admin_context(), admin::Interface::status);
   http::Server::Options options;
   options.max_body_bytes = settings_.admin_max_body_bytes;
   admin_server_.emplace(control_, options, [this](const http::ServerRequest& request) { return administer(request); });

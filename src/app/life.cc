@@ -67,9 +67,19 @@ void Node::reload() {
     settings_ = std::move(before);
     return;
   }
-  log::set_level(settings_.log_level);
+  set_log_level(settings_.log_level, {});
   reopen_logs();
   log::notice("reloaded");
+}
+
+void Node::set_log_level(log::Level level, std::chrono::seconds lasting) {
+  level_timer_.cancel();
+  log::set_level(level);
+  if (lasting.count() == 0) return;
+  level_timer_.expires_after(lasting);
+  level_timer_.async_wait([this](const boost::system::error_code& cancelled) {
+    if (!cancelled) log::set_level(settings_.log_level);
+  });
 }
 
 void Node::shut_down(bool gracefully) {

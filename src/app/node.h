@@ -1,6 +1,7 @@
 #pragma once
 
 #include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <functional>
 #include <list>
 #include <memory>
@@ -49,6 +50,7 @@ class Node {
   void on_signal(int number);
   void reload();
   void reopen_logs();
+  void set_log_level(log::Level level, std::chrono::seconds lasting);
   void shut_down(bool gracefully);
   void end_if_idle();
   void worker_ended(DataPlane& plane);
@@ -59,6 +61,7 @@ class Node {
   Sources sources_;
   net::Loop control_;
   boost::asio::signal_set signals_;
+  boost::asio::steady_timer level_timer_{control_.io()};  // when the configured log level comes back
   std::unique_ptr<telemetry::LogFile> error_log_;
   std::unique_ptr<telemetry::LogFile> admin_log_file_;
   std::optional<telemetry::LogBuffer> admin_log_;
@@ -75,6 +78,7 @@ class Node {
   std::optional<snapshot::Publisher> publisher_;
   std::optional<admin::Writer> writer_;
   std::optional<admin::Api> api_;
+  std::optional<admin::Api> status_api_;
   std::optional<http::Server> admin_server_;
   std::optional<http::Server> status_server_;
   std::list<std::unique_ptr<DataPlane>> planes_;  // the last one takes new connections
