@@ -7,7 +7,7 @@
 
 namespace gateway::log {
 
-/// Kong's levels, most talkative first (contract: log_level).
+/// Kong's levels, most talkative first (setting log_level).
 enum class Level { debug, info, notice, warn, error, crit, alert, emerg };
 
 /// Where finished lines go. Set once at start; must be callable from every thread.

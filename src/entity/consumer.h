@@ -8,7 +8,7 @@
 
 namespace gateway::entity {
 
-/// Who calls. Contract: entities.md section 4.
+/// Who calls. Kong 3.9 entity `consumers`.
 struct Consumer {
   Uuid id;
   std::string id_text;    ///< the id as headers and logs show it

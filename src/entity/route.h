@@ -20,7 +20,7 @@ enum class Protocol : std::uint8_t { http, https, grpc, grpcs, tcp, tls, tls_pas
 
 enum class PathHandling : std::uint8_t { v0, v1 };
 
-/// What requests it takes and how their path changes. Contract: entities.md section 3.
+/// What requests it takes and how their path changes. Kong 3.9 entity `routes`.
 struct Route {
   Uuid id;
   std::string name;  ///< empty when unset

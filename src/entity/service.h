@@ -10,7 +10,7 @@
 
 namespace gateway::entity {
 
-/// An upstream API: where requests go. Contract: entities.md section 2.
+/// An upstream API: where requests go. Kong 3.9 entity `services`.
 struct Service {
   Uuid id;
   std::string name;  ///< empty when unset

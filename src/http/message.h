@@ -56,7 +56,7 @@ struct Reply {
   std::string body;
   std::vector<std::pair<std::string, std::string>> headers;
   /// For errors a person reads: body is a message, rendered by the proxy as the client's Accept wants it
-  /// (contract: proxy.md section 9, "ERR"). Otherwise body is sent as it is ("EXIT").
+  /// (what Kong 3.9 sends for its own errors). Otherwise body is sent as it is ("EXIT").
   bool negotiate = false;
 };
 

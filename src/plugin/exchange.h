@@ -38,7 +38,7 @@ class BodyReader {
 
 /// The facts of the client's connection.
 struct Connection {
-  std::string_view client_ip;       ///< effective address (contract: proxy.md section 7), no port
+  std::string_view client_ip;       ///< effective address (trusted_ips, real_ip_header), no port
   std::string_view peer_ip;         ///< who connected
   std::uint16_t client_port = 0;
   std::string_view server_ip;

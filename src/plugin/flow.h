@@ -15,7 +15,7 @@ class [[nodiscard]] Flow {
  public:
   static Flow next() noexcept { return Flow(nullptr); }
   static Flow reply(http::Reply reply) { return Flow(std::make_unique<http::Reply>(std::move(reply))); }
-  /// A refusal rendered as the client's Accept wants it (contract: plugins/README.md section 3, ERR).
+  /// A refusal rendered as the client's Accept wants it (Kong 3.9's error bodies).
   static Flow error(unsigned status, std::string message) {
     http::Reply reply;
     reply.status = status;
