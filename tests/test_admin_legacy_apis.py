@@ -452,6 +452,27 @@ def test_a_change_of_the_api_keeps_what_only_the_newer_generation_has(gateway):
     assert gateway.admin("GET", "/routes/old").json["headers"] == {"x-a": ["1"]}
 
 
+def test_a_change_of_the_api_leaves_alone_what_the_older_generation_cannot_say(gateway):
+    make(gateway, **OLD)
+    assert gateway.admin("PATCH", "/services/old", json={"protocol": "grpc"}).status == 200
+    assert gateway.admin("PATCH", "/routes/old", json={"paths": ["~/a/(?<id>[0-9]+)$"], "protocols": ["http"]}).status == 200
+    assert gateway.admin("PATCH", "/apis/old", json={"retries": 3}).status == 200
+    assert gateway.admin("GET", "/services/old").json["protocol"] == "grpc"
+    route = gateway.admin("GET", "/routes/old").json
+    assert route["paths"] == ["~/a/(?<id>[0-9]+)$"] and route["protocols"] == ["http"]
+
+
+def test_a_change_clears_what_is_null_and_no_more(gateway):
+    make(gateway, **OLD, request_host="a.test", retries=7, https_only=True)
+    changed = gateway.admin("PATCH", "/apis/old", json={"request_host": None, "retries": None, "https_only": False}).json
+    assert "hosts" not in changed and changed["request_path"] == "/old"
+    assert changed["retries"] == 5 and changed["https_only"] is False and changed["strip_request_path"] is False
+    answer = gateway.admin("PATCH", "/apis/old", json={"request_path": None})
+    assert answer.status == 400 and answer.json == {"message": "at least one of 'hosts', 'uris' or 'methods' must be specified"}
+    for field in ("name", "upstream_url"):
+        assert gateway.admin("PATCH", "/apis/old", json={field: None}).json == {field: f"{field} is required"}
+
+
 def test_apis_survive_a_restart(private, echo):
     gateway = private()
     made = make(gateway, name="a", request_path="/a", upstream_url=echo.url)

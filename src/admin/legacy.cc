@@ -195,8 +195,8 @@ Task<Reply> Legacy::list(Call& call) {
 Task<Reply> Legacy::save(Json given, std::optional<LegacyApi> existing, Over over, unsigned status) {
   const entity::Type& services = *context_.catalog.find("services");
   const entity::Type& routes = *context_.catalog.find("routes");
-  LegacyApi api;
-  const Json complaints = read_legacy_api(std::move(given), over == Over::existing ? *existing : LegacyApi{}, api);
+  LegacyApi api = over == Over::existing ? *existing : LegacyApi{};
+  const Json complaints = read_legacy_api(std::move(given), api);
   if (!complaints.is_null()) co_return json_reply(400, complaints);
   if (existing) {
     api.service["id"] = api.route["id"] = existing->service["id"];

@@ -9,9 +9,24 @@
 namespace gateway::admin {
 namespace {
 
-constexpr const char* known_fields[] = {"id",         "created_at", "name",      "request_host", "request_path",       "strip_request_path",       "preserve_host",
-                                        "upstream_url", "hosts",    "uris",      "methods",      "strip_uri",          "https_only",               "http_if_terminated",
-                                        "retries",    "upstream_connect_timeout", "upstream_send_timeout", "upstream_read_timeout"};
+constexpr const char* known_fields[] = {"id",
+                                        "created_at",
+                                        "name",
+                                        "request_host",
+                                        "request_path",
+                                        "strip_request_path",
+                                        "preserve_host",
+                                        "upstream_url",
+                                        "hosts",
+                                        "uris",
+                                        "methods",
+                                        "strip_uri",
+                                        "https_only",
+                                        "http_if_terminated",
+                                        "retries",
+                                        "upstream_connect_timeout",
+                                        "upstream_send_timeout",
+                                        "upstream_read_timeout"};
 
 std::string trimmed(const std::string& text) {
   const std::size_t first = text.find_first_not_of(" \t\r\n");
@@ -31,24 +46,22 @@ std::vector<std::string> split(const std::string& text) {
 }
 
 // That generation converted text whatever it came in (Kong 0.10, schema validation).
-void coerce_lists(Json& given) {
-  for (const char* name : {"hosts", "uris", "methods"}) {
-    const auto found = given.find(name);
-    if (found != given.end() && found->is_string()) *found = split(found->get<std::string>());
-  }
+Json coerced(const std::string& name, const std::string& text) {
+  if (text.empty()) return nullptr;
+  if (name == "hosts" || name == "uris" || name == "methods") return split(text);
+  if (name == "name" || name == "upstream_url" || name.starts_with("request_")) return text;
+  std::string low = text;
+  std::transform(low.begin(), low.end(), low.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  if (low == "true" || low == "false") return low == "true";
+  std::int64_t number = 0;
+  const auto parsed = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (parsed.ec == std::errc() && parsed.ptr == text.data() + text.size()) return number;
+  return text;
+}
+
+void coerce(Json& given) {
   for (auto& [name, value] : given.items()) {
-    if (!value.is_string()) continue;
-    const std::string text = trimmed(value.get<std::string>());
-    value = text;
-    if (text.empty()) value = nullptr;
-    if (name == "name" || name == "upstream_url" || name.starts_with("request_")) continue;
-    std::string low = text;
-    std::transform(low.begin(), low.end(), low.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
-    if (low == "true") value = true;
-    if (low == "false") value = false;
-    std::int64_t number = 0;
-    const auto parsed = std::from_chars(text.data(), text.data() + text.size(), number);
-    if (parsed.ec == std::errc() && parsed.ptr == text.data() + text.size()) value = number;
+    if (value.is_string()) value = coerced(name, trimmed(value.get<std::string>()));
   }
 }
 
@@ -57,15 +70,12 @@ bool has(const Json& given, const char* name) {
   return found != given.end() && !found->is_null();
 }
 
-// "/a/" is "/a" to that generation.
-Json without_trailing_slash(Json path) {
-  if (!path.is_string()) return path;
-  std::string text = path.get<std::string>();
-  if (text.size() > 1 && text.back() == '/') text.pop_back();
-  return text;
+bool names_any(const Json& given, std::initializer_list<const char*> names) {
+  return std::any_of(names.begin(), names.end(), [&](const char* name) { return given.contains(name); });
 }
 
-std::string derived_name(const Json& given) {
+// The host or path as a name; null when there is neither.
+Json derived_name(const Json& given) {
   std::string text;
   if (has(given, "request_host") && given["request_host"].is_string()) {
     text = given["request_host"].get<std::string>();
@@ -77,7 +87,7 @@ std::string derived_name(const Json& given) {
     const bool plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '.' || c == '_' || c == '~' || c == '-';
     if (!plain) c = '-';
   }
-  return text;
+  return text.empty() ? Json() : Json(text);
 }
 
 bool is_legacy_name(const std::string& text) {
@@ -119,16 +129,73 @@ void check_url(const Json& given, Json& errors) {
   }
 }
 
-// The old spelling of what exists, with what is given over it. Giving one spelling drops the other.
-Json overlay(const LegacyApi& existing, Json given) {
-  if (existing.service.is_null()) return given;
-  Json whole = show_legacy_api(existing);
-  for (const char* derived : {"request_host", "request_path", "strip_request_path", "created_at"}) whole.erase(derived);
-  if (given.contains("request_host")) whole.erase("hosts");
-  if (given.contains("request_path")) whole.erase("uris");
-  if (given.contains("strip_request_path")) whole.erase("strip_uri");
-  whole.update(given);
-  return whole;
+void check_name(const Json& given, Json& errors) {
+  if (!has(given, "name")) {
+    errors["name"] = "name is required";
+  } else if (given["name"].is_string() && !is_legacy_name(given["name"].get<std::string>())) {
+    errors["name"] = "name must only contain alphanumeric and '., -, _, ~' characters";
+  }
+}
+
+// Null gives a field its default back.
+void lay(const Json& given, const char* name, Json& row, const char* field) {
+  if (has(given, name)) {
+    row[field] = given[name];
+  } else if (given.contains(name)) {
+    row.erase(field);
+  }
+}
+
+// Where both spellings are given the list counts: the single value is shown as the first of it.
+void lay_list(const Json& given, const char* list, const char* single, Json& row, const char* field) {
+  if (has(given, list) || !given.contains(single)) return lay(given, list, row, field);
+  row.erase(field);
+  if (has(given, single)) row[field] = Json::array({given[single]});
+}
+
+// "/a/" is "/a" to that generation.
+Json without_trailing_slash(Json path) {
+  if (!path.is_string()) return path;
+  std::string text = path.get<std::string>();
+  if (text.size() > 1 && text.back() == '/') text.pop_back();
+  return text;
+}
+
+void lay_over_service(const Json& given, Json& service) {
+  lay(given, "name", service, "name");
+  lay(given, "upstream_url", service, "url");
+  lay(given, "retries", service, "retries");
+  lay(given, "upstream_connect_timeout", service, "connect_timeout");
+  lay(given, "upstream_send_timeout", service, "write_timeout");
+  lay(given, "upstream_read_timeout", service, "read_timeout");
+}
+
+void lay_over_route(const Json& given, Json& route) {
+  const bool creating = route.empty();
+  lay(given, "name", route, "name");
+  lay(given, "methods", route, "methods");
+  lay(given, "preserve_host", route, "preserve_host");
+  lay_list(given, "hosts", "request_host", route, "hosts");
+  lay_list(given, "uris", "request_path", route, "paths");
+  if (names_any(given, {"uris", "request_path"}) && has(route, "paths")) {
+    for (Json& path : route["paths"]) path = without_trailing_slash(path);
+  }
+  if (has(given, "strip_uri")) {
+    route["strip_path"] = given["strip_uri"];
+  } else if (has(given, "strip_request_path")) {
+    route["strip_path"] = given["strip_request_path"];
+  } else if (creating) {
+    // Each generation's own default: 0.9 kept the path, 0.10 took it off.
+    route["strip_path"] = !names_any(given, {"request_host", "request_path"});
+  }
+  if (given.contains("https_only")) {
+    const Json https = Json::array({"https"});
+    if (given["https_only"] == true) {
+      route["protocols"] = https;
+    } else if (route.value("protocols", Json()) == https) {
+      route.erase("protocols");
+    }
+  }
 }
 
 void copy(const Json& from, const char* name, Json& to, const char* as) {
@@ -139,49 +206,29 @@ void copy(const Json& from, const char* name, Json& to, const char* as) {
 
 bool is_legacy_field(const std::string& name) { return std::find(std::begin(known_fields), std::end(known_fields), name) != std::end(known_fields); }
 
-Json read_legacy_api(Json given, const LegacyApi& existing, LegacyApi& out) {
+Json read_legacy_api(Json given, LegacyApi& api) {
   if (!given.is_object()) return {{"message", "Cannot parse JSON body"}};
+  const bool creating = api.service.is_null();
+  if (creating) api = {Json::object(), Json::object()};
   Json errors = Json::object();
   for (const auto& [name, value] : given.items()) {
     if (!is_legacy_field(name)) errors[name] = name + " is an unknown field";
   }
-  coerce_lists(given);
-  const bool old_spelling = given.contains("request_host") || given.contains("request_path");
-  const Json api = overlay(existing, std::move(given));
-  check_types(api, errors);
-  check_url(api, errors);
-  const std::string name = has(api, "name") && api["name"].is_string() ? api["name"].get<std::string>() : derived_name(api);
-  if (name.empty()) {
-    errors["name"] = "name is required";
-  } else if (!is_legacy_name(name)) {
-    errors["name"] = "name must only contain alphanumeric and '., -, _, ~' characters";
-  }
-  const bool matches = has(api, "request_host") || has(api, "request_path") || has(api, "hosts") || has(api, "uris") || has(api, "methods");
-  if (!matches && errors.empty()) {
-    errors["message"] = "at least one of 'hosts', 'uris' or 'methods' must be specified";
-  }
+  coerce(given);
+  check_types(given, errors);
+  if (creating && !has(given, "name")) given["name"] = derived_name(given);
+  if (given.contains("name")) check_name(given, errors);
+  if (creating || given.contains("upstream_url")) check_url(given, errors);
   if (!errors.empty()) return errors;
 
-  Json service = {{"name", name}, {"url", api["upstream_url"]}};
-  Json route = {{"name", name}};
-  copy(api, "retries", service, "retries");
-  copy(api, "upstream_connect_timeout", service, "connect_timeout");
-  copy(api, "upstream_send_timeout", service, "write_timeout");
-  copy(api, "upstream_read_timeout", service, "read_timeout");
-  copy(api, "hosts", route, "hosts");
-  copy(api, "methods", route, "methods");
-  if (has(api, "request_host")) route["hosts"] = Json::array({api["request_host"]});
-  if (has(api, "request_path")) route["paths"] = Json::array({without_trailing_slash(api["request_path"])});
-  if (has(api, "uris")) {
-    route["paths"] = Json::array();
-    for (const Json& each : api["uris"]) route["paths"].push_back(without_trailing_slash(each));
+  if (creating) lay(given, "id", api.service, "id");
+  lay_over_service(given, api.service);
+  lay_over_route(given, api.route);
+  const auto empty = [&](const char* field) { return !has(api.route, field) || api.route[field].empty(); };
+  const bool asked = creating || names_any(given, {"request_host", "request_path", "hosts", "uris", "methods"});
+  if (asked && empty("hosts") && empty("paths") && empty("methods")) {
+    return {{"message", "at least one of 'hosts', 'uris' or 'methods' must be specified"}};
   }
-  // Each generation's own default: 0.9 kept the path, 0.10 took it off.
-  route["strip_path"] = has(api, "strip_uri") ? api["strip_uri"] : has(api, "strip_request_path") ? api["strip_request_path"] : Json(!old_spelling);
-  copy(api, "preserve_host", route, "preserve_host");
-  if (api.value("https_only", false)) route["protocols"] = {"https"};
-  if (has(api, "id")) service["id"] = route["id"] = api["id"];
-  out = {std::move(service), std::move(route)};
   return nullptr;
 }
 
@@ -215,8 +262,8 @@ Json show_legacy_api(const LegacyApi& api) {
 }
 
 Json legacy_complaints(const Json& complaints) {
-  static const std::map<std::string, std::string> names = {{"paths", "uris"},      {"host", "upstream_url"}, {"port", "upstream_url"},
-                                                           {"path", "upstream_url"}, {"protocol", "upstream_url"}};
+  static const std::map<std::string, std::string> names = {
+      {"paths", "uris"}, {"host", "upstream_url"}, {"port", "upstream_url"}, {"path", "upstream_url"}, {"protocol", "upstream_url"}};
   Json out = Json::object();
   for (const auto& [name, complaint] : complaints.items()) {
     if (name == "@entity") {

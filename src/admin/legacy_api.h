@@ -13,9 +13,9 @@ struct LegacyApi {
   Json route;
 };
 
-/// Reads either generation's spelling over `existing` (null parts: none). Returns complaints as that
-/// generation tells them, field to text, or null; then `out` holds documents for the service and the route.
-[[nodiscard]] Json read_legacy_api(Json given, const LegacyApi& existing, LegacyApi& out);
+/// Lays what is given, in either generation's spelling, over the rows of `api`; null rows: a new one. Returns
+/// complaints as that generation tells them, field to text, or null; then the rows are to be completed.
+[[nodiscard]] Json read_legacy_api(Json given, LegacyApi& api);
 
 /// Both generations' spellings; fields without a value are left out.
 [[nodiscard]] Json show_legacy_api(const LegacyApi& api);
