@@ -64,6 +64,14 @@ def test_http_behind_a_terminator_is_fine_by_default(gateway):
     assert make(gateway, **NEW)["http_if_terminated"] is True
 
 
+def test_http_behind_a_terminator_can_be_ruled_out_and_allowed_again(gateway):
+    assert make(gateway, **NEW, http_if_terminated=False)["http_if_terminated"] is False
+    assert gateway.admin("PATCH", "/apis/new", json={"retries": 3}).json["http_if_terminated"] is False
+    assert gateway.admin("GET", "/apis/new").json["http_if_terminated"] is False
+    assert gateway.admin("PATCH", "/apis/new", form={"http_if_terminated": "true"}).json["http_if_terminated"] is True
+    assert gateway.admin("GET", "/routes/new").json["tags"] is None
+
+
 @pytest.mark.parametrize("fields, name", [
     ({"request_host": "a.test"}, "a.test"), ({"request_path": "/a/b"}, "a-b"), ({"request_host": "*.a.test"}, "-.a.test"),
     ({"request_host": "a.test", "request_path": "/p"}, "a.test")])

@@ -28,6 +28,10 @@ constexpr const char* known_fields[] = {"id",
                                         "upstream_send_timeout",
                                         "upstream_read_timeout"};
 
+// `http_if_terminated` has no field in today's rows. The default needs none; a route that had it off keeps a tag, which
+// travels with the row wherever it is copied to.
+constexpr const char* not_if_terminated = "http_if_terminated:false";
+
 std::string trimmed(const std::string& text) {
   const std::size_t first = text.find_first_not_of(" \t\r\n");
   if (first == std::string::npos) return {};
@@ -161,6 +165,19 @@ Json without_trailing_slash(Json path) {
   return text;
 }
 
+bool is_tagged(const Json& row, const char* tag) { return has(row, "tags") && std::find(row["tags"].begin(), row["tags"].end(), tag) != row["tags"].end(); }
+
+void lay_tag(Json& row, const char* tag, bool wanted) {
+  if (wanted == is_tagged(row, tag)) return;
+  Json tags = has(row, "tags") ? row["tags"] : Json::array();
+  if (wanted) {
+    tags.push_back(tag);
+  } else {
+    tags.erase(std::find(tags.begin(), tags.end(), tag));
+  }
+  row["tags"] = tags.empty() ? Json() : tags;
+}
+
 void lay_over_service(const Json& given, Json& service) {
   lay(given, "name", service, "name");
   lay(given, "upstream_url", service, "url");
@@ -188,6 +205,7 @@ void lay_over_route(const Json& given, Json& route) {
     // Each generation's own default: 0.9 kept the path, 0.10 took it off.
     route["strip_path"] = !names_any(given, {"request_host", "request_path"});
   }
+  if (given.contains("http_if_terminated")) lay_tag(route, not_if_terminated, given["http_if_terminated"] == false);
   if (given.contains("https_only")) {
     const Json https = Json::array({"https"});
     if (given["https_only"] == true) {
@@ -257,6 +275,7 @@ Json show_legacy_api(const LegacyApi& api) {
   copy(route, "strip_path", out, "strip_request_path");
   if (out.contains("hosts") && !out["hosts"].empty()) out["request_host"] = out["hosts"][0];
   if (out.contains("uris") && !out["uris"].empty()) out["request_path"] = out["uris"][0];
+  out["http_if_terminated"] = !is_tagged(route, not_if_terminated);
   out["https_only"] = route.contains("protocols") && route["protocols"] == Json{"https"};
   return out;
 }
