@@ -1,26 +1,43 @@
 #include "net/loop.h"
 
+#include <boost/asio/post.hpp>
 #include <chrono>
 
 namespace gateway::net {
 
-// One thread runs it, others post to it. On epoll only the queue needs locks for that; on io_uring a post from another
-// thread submits to the ring itself.
-Loop::Loop() : io_(on_io_uring ? 1 : BOOST_ASIO_CONCURRENCY_HINT_UNSAFE_IO), timer_(io_) {}
+// Only the thread that runs it touches Asio: it need not lock. Others write to the mailbox.
+Loop::Loop() : io_(BOOST_ASIO_CONCURRENCY_HINT_UNSAFE), mailbox_(io_), timer_(io_) {
+#if defined(BOOST_ASIO_HAS_IO_URING) && defined(BOOST_ASIO_DISABLE_EPOLL)
+  begin_ = [ring = newest_ring] { begin_on_this_thread(ring); };
+#endif
+}
 
 void Loop::run() {
   Executor::set_current(this);
+  if (begin_) begin_();
   keep_alive_.emplace(io_.get_executor());
+  mailbox_.open();
   tick();
   io_.run();
   Executor::set_current(nullptr);
 }
 
-void Loop::stop() { io_.stop(); }
+void Loop::post(std::function<void()> work) {
+  if (Executor::current() == this) {
+    boost::asio::post(io_, std::move(work));
+  } else {
+    mailbox_.put(std::move(work));
+  }
+}
+
+void Loop::stop() {
+  post([this] { io_.stop(); });
+}
 
 void Loop::stop_when_idle() {
   keep_alive_.reset();
   timer_.cancel();
+  mailbox_.close();
 }
 
 // One timer for all deadlines: a timer per request would cost system calls.

@@ -3,7 +3,6 @@
 #include <atomic>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <functional>
 #include <optional>
@@ -11,6 +10,7 @@
 #include "base/executor.h"
 #include "net/block_pool.h"
 #include "net/deadline.h"
+#include "net/mailbox.h"
 
 namespace gateway::net {
 
@@ -33,7 +33,7 @@ class Loop final : public Executor {
   void stop();
   /// Ends run() once nothing is in flight any more: until then every closed socket has had time to end.
   void stop_when_idle();
-  void post(std::function<void()> work) override { boost::asio::post(io_, std::move(work)); }
+  void post(std::function<void()> work) override;
 
   [[nodiscard]] boost::asio::io_context& io() noexcept { return io_; }
   [[nodiscard]] DeadlineWheel& deadlines() noexcept { return deadlines_; }
@@ -46,12 +46,14 @@ class Loop final : public Executor {
   void tick();
 
   boost::asio::io_context io_;
+  Mailbox mailbox_;
   BlockPool blocks_;
   DeadlineWheel deadlines_;
   boost::asio::steady_timer timer_;
   std::optional<boost::asio::executor_work_guard<boost::asio::io_context::executor_type>> keep_alive_;
   std::vector<std::function<void()>> each_second_;
   unsigned ticks_ = 0;
+  std::function<void()> begin_;  // what the event back end must know of the thread that runs it
 };
 
 }  // namespace gateway::net

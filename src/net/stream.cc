@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include <algorithm>
 #include <boost/asio/error.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <cassert>
@@ -172,12 +173,18 @@ void Stream::Write::await_suspend(std::coroutine_handle<> waiting) {
 }
 
 void Stream::Write::start() {
-  stream_.socket_.async_write_some(pieces_, [this](const error_code& error, std::size_t bytes) {
+  const auto written = [this](const error_code& error, std::size_t bytes) {
     advance(bytes);
     if (error) error_ = stream_.explain(error);
     if (error || left_ == 0) return waiting_.resume();
     start();
-  });
+  };
+  const auto full = std::find_if(pieces_.begin(), pieces_.end(), [](const asio::const_buffer& piece) { return piece.size() > 0; });
+  if (full->size() == left_) {
+    stream_.socket_.async_write_some(*full, written);
+  } else {
+    stream_.socket_.async_write_some(pieces_, written);
+  }
 }
 
 Status Stream::Write::await_resume() {

@@ -21,6 +21,8 @@ constexpr std::size_t max_response_head_bytes = 65536;
 constexpr std::size_t stream_block_bytes = 65536;
 constexpr std::size_t max_buffered_response_bytes = 64 << 20;
 constexpr unsigned max_interim_responses = 32;
+// Up to here a body is copied behind its head: a second piece costs more.
+constexpr std::size_t small_payload = 1024;
 
 Error upstream_error(boost::system::error_code code, const char* doing) { return Error{code, Origin::upstream, doing}; }
 Error malformed(const char* doing) {
@@ -247,7 +249,11 @@ Relay::Pieces Relay::assemble(std::string_view head, Piece piece) {
     }
     payload = filtered_;
   }
-  if (!chunked_) return {head, payload};
+  if (!chunked_) {
+    if (head.empty() || payload.size() > small_payload) return {head, payload};
+    out_.append(payload);
+    return {out_};
+  }
   const std::string_view size = payload.empty() ? std::string_view{} : write_chunk_size(chunk_size_, payload.size());
   const std::string_view after = payload.empty() ? "" : "\r\n";
   if (!piece.last) return {head, size, payload, after};
