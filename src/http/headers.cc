@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdint>
 #include <cstring>
 #include <utility>
 
@@ -33,6 +34,11 @@ constexpr std::array known = {
     Known{Name::upgrade, "Upgrade"},
     Known{Name::user_agent, "User-Agent"},
     Known{Name::via, "Via"},
+    Known{Name::x_anonymous_consumer, "X-Anonymous-Consumer"},
+    Known{Name::x_consumer_custom_id, "X-Consumer-Custom-ID"},
+    Known{Name::x_consumer_id, "X-Consumer-ID"},
+    Known{Name::x_consumer_username, "X-Consumer-Username"},
+    Known{Name::x_credential_identifier, "X-Credential-Identifier"},
     Known{Name::x_forwarded_for, "X-Forwarded-For"},
     Known{Name::x_forwarded_host, "X-Forwarded-Host"},
     Known{Name::x_forwarded_path, "X-Forwarded-Path"},
@@ -56,7 +62,29 @@ static_assert([] {
 
 constexpr std::size_t longest = 23;
 
-constexpr char lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; }
+// The capital letters among eight bytes, made small.
+constexpr std::uint64_t lower(std::uint64_t word) noexcept {
+  constexpr std::uint64_t ones = 0x0101010101010101ULL;
+  constexpr std::uint64_t tops = 0x8080808080808080ULL;
+  const std::uint64_t bytes = word & ~tops;
+  const std::uint64_t from_a = bytes + (0x80 - 'A') * ones;
+  const std::uint64_t beyond_z = bytes + (0x7F - 'Z') * ones;
+  return word | (((from_a ^ beyond_z) & ~word & tops) >> 2);
+}
+
+template <class T>
+T load(const char* at) noexcept {
+  T value;
+  std::memcpy(&value, at, sizeof value);
+  return value;
+}
+
+// One to seven bytes as one number: pieces that may overlap, the same for texts of one size.
+std::uint64_t load_short(const char* at, std::size_t size) noexcept {
+  if (size >= 4) return std::uint64_t{load<std::uint32_t>(at)} << 32 | load<std::uint32_t>(at + size - 4);
+  const auto byte = [at](std::size_t i) { return std::uint64_t{static_cast<unsigned char>(at[i])}; };
+  return byte(0) << 16 | byte(size / 2) << 8 | byte(size - 1);
+}
 
 // Names by length: few share one, so that a name is compared with two or three others at most.
 struct ByLength {
@@ -92,16 +120,14 @@ Name classify(std::string_view name) noexcept {
   return Name::other;
 }
 
-std::string_view spelling(Name name) noexcept {
-  return name == Name::other ? std::string_view{} : known[static_cast<std::size_t>(name) - 1].spelling;
-}
+std::string_view spelling(Name name) noexcept { return name == Name::other ? std::string_view{} : known[static_cast<std::size_t>(name) - 1].spelling; }
 
-bool equals_ignoring_case(std::string_view a, std::string_view b) noexcept {
-  if (a.size() != b.size()) return false;
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    if (lower(a[i]) != lower(b[i])) return false;
+bool detail::same_letters(const char* a, const char* b, std::size_t size) noexcept {
+  if (size < 8) return size == 0 || lower(load_short(a, size)) == lower(load_short(b, size));
+  for (std::size_t i = 0; i + 8 < size; i += 8) {
+    if (lower(load<std::uint64_t>(a + i)) != lower(load<std::uint64_t>(b + i))) return false;
   }
-  return true;
+  return lower(load<std::uint64_t>(a + size - 8)) == lower(load<std::uint64_t>(b + size - 8));
 }
 
 bool list_contains(std::string_view list, std::string_view token) noexcept {
@@ -141,34 +167,25 @@ std::string_view Headers::value(std::string_view name) const noexcept {
 }
 
 std::size_t Headers::count(std::string_view name) const noexcept {
-  return static_cast<std::size_t>(
-      std::count_if(list_.begin(), list_.end(), [&](const Header& header) { return equals_ignoring_case(header.name, name); }));
+  return static_cast<std::size_t>(std::count_if(list_.begin(), list_.end(), [&](const Header& header) { return equals_ignoring_case(header.name, name); }));
 }
 
 void Headers::add(std::string_view name, std::string_view value) { add(Header{name, value, classify(name)}); }
 
+template <class Same>
+void Headers::set_where(Same&& same, Header header) {
+  const auto first = may_have(header.id) ? std::find_if(list_.begin(), list_.end(), same) : list_.end();
+  if (first == list_.end()) return add(header);
+  first->value = header.value;
+  list_.erase(std::remove_if(first + 1, list_.end(), same), list_.end());
+}
+
 void Headers::set(std::string_view name, std::string_view value) {
-  if (!may_have(classify(name))) return add(name, value);
-  bool found = false;
-  std::erase_if(list_, [&](Header& header) {
-    if (!equals_ignoring_case(header.name, name)) return false;
-    if (std::exchange(found, true)) return true;
-    header.value = value;
-    return false;
-  });
-  if (!found) add(name, value);
+  set_where([name](const Header& header) { return equals_ignoring_case(header.name, name); }, {name, value, classify(name)});
 }
 
 void Headers::set(Name id, std::string_view value) {
-  if (!may_have(id)) return add(id, value);
-  bool found = false;
-  std::erase_if(list_, [&](Header& header) {
-    if (header.id != id) return false;
-    if (std::exchange(found, true)) return true;
-    header.value = value;
-    return false;
-  });
-  if (!found) add(id, value);
+  set_where([id](const Header& header) { return header.id == id; }, {spelling(id), value, id});
 }
 
 std::size_t Headers::remove(std::string_view name) {

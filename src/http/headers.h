@@ -32,6 +32,11 @@ enum class Name : std::uint8_t {
   upgrade,
   user_agent,
   via,
+  x_anonymous_consumer,
+  x_consumer_custom_id,
+  x_consumer_id,
+  x_consumer_username,
+  x_credential_identifier,
   x_forwarded_for,
   x_forwarded_host,
   x_forwarded_path,
@@ -51,15 +56,21 @@ enum class Name : std::uint8_t {
 /// The usual spelling: "Content-Length". Empty for Name::other.
 [[nodiscard]] std::string_view spelling(Name name) noexcept;
 
+namespace detail {
+[[nodiscard]] bool same_letters(const char* a, const char* b, std::size_t size) noexcept;
+}
+
 /// ASCII only, as header names are.
-[[nodiscard]] bool equals_ignoring_case(std::string_view a, std::string_view b) noexcept;
+[[nodiscard]] inline bool equals_ignoring_case(std::string_view a, std::string_view b) noexcept {
+  return a.size() == b.size() && detail::same_letters(a.data(), b.data(), a.size());
+}
 
 /// True when a comma separated list value has `token` (case-insensitive) as a member.
 [[nodiscard]] bool list_contains(std::string_view list, std::string_view token) noexcept;
 
 struct Header {
-  std::string_view name;  ///< as it came
-  std::string_view value; ///< without surrounding white space
+  std::string_view name;   ///< as it came
+  std::string_view value;  ///< without surrounding white space
   Name id = Name::other;
 };
 
@@ -69,9 +80,9 @@ class Headers {
  public:
   explicit Headers(Arena& arena) : arena_(&arena), list_(&arena) {}
 
-  [[nodiscard]] const Header* find(Name id) const noexcept;              ///< first of that name
+  [[nodiscard]] const Header* find(Name id) const noexcept;  ///< first of that name
   [[nodiscard]] const Header* find(std::string_view name) const noexcept;
-  [[nodiscard]] std::string_view value(Name id) const noexcept;          ///< first value; empty when absent
+  [[nodiscard]] std::string_view value(Name id) const noexcept;  ///< first value; empty when absent
   [[nodiscard]] std::string_view value(std::string_view name) const noexcept;
   [[nodiscard]] std::size_t count(std::string_view name) const noexcept;
 
@@ -112,6 +123,8 @@ class Headers {
   static_assert(static_cast<unsigned>(Name::x_real_ip) < 64);
   static constexpr std::uint64_t bit(Name id) noexcept { return std::uint64_t{1} << static_cast<unsigned>(id); }
   [[nodiscard]] bool may_have(Name id) const noexcept { return (present_ & bit(id)) != 0; }
+  template <class Same>
+  void set_where(Same&& same, Header header);
 
   Arena* arena_;
   std::pmr::vector<Header> list_;

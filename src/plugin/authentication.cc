@@ -3,11 +3,13 @@
 namespace gateway::plugin {
 namespace {
 
+using http::Name;
+
 std::shared_ptr<const void> parse_consumer(const std::vector<nlohmann::json>& rows) {
   return std::make_shared<const entity::Consumer>(entity::Consumer::from_json(rows.front()));
 }
 
-void set_or_remove(http::Headers& headers, std::string_view name, std::string_view value) {
+void set_or_remove(http::Headers& headers, Name name, std::string_view value) {
   if (value.empty()) {
     headers.remove(name);
   } else {
@@ -17,9 +19,9 @@ void set_or_remove(http::Headers& headers, std::string_view name, std::string_vi
 
 // Views into the consumer: the exchange keeps it as long as the headers live.
 void set_consumer_headers(http::Headers& headers, const entity::Consumer& consumer) {
-  set_or_remove(headers, "X-Consumer-ID", consumer.id_text);
-  set_or_remove(headers, "X-Consumer-Custom-ID", consumer.custom_id);
-  set_or_remove(headers, "X-Consumer-Username", consumer.username);
+  set_or_remove(headers, Name::x_consumer_id, consumer.id_text);
+  set_or_remove(headers, Name::x_consumer_custom_id, consumer.custom_id);
+  set_or_remove(headers, Name::x_consumer_username, consumer.username);
 }
 
 }  // namespace
@@ -60,8 +62,8 @@ void authenticate(Exchange& exchange, std::shared_ptr<const entity::Consumer> co
   exchange.anonymous = false;
   http::Headers& headers = exchange.request().headers;
   set_consumer_headers(headers, *exchange.consumer);
-  set_or_remove(headers, "X-Credential-Identifier", credential_identifier);
-  headers.remove("X-Anonymous-Consumer");
+  set_or_remove(headers, Name::x_credential_identifier, credential_identifier);
+  headers.remove(Name::x_anonymous_consumer);
 }
 
 void authenticate_anonymous(Exchange& exchange, std::shared_ptr<const entity::Consumer> consumer) {
@@ -71,8 +73,8 @@ void authenticate_anonymous(Exchange& exchange, std::shared_ptr<const entity::Co
   exchange.anonymous = true;
   http::Headers& headers = exchange.request().headers;
   set_consumer_headers(headers, *exchange.consumer);
-  headers.remove("X-Credential-Identifier");
-  headers.set("X-Anonymous-Consumer", "true");
+  headers.remove(Name::x_credential_identifier);
+  headers.set(Name::x_anonymous_consumer, "true");
 }
 
 }  // namespace gateway::plugin

@@ -16,6 +16,11 @@ bool is_protected(Name name) {
     case Name::content_length:
     case Name::transfer_encoding:
     case Name::via:
+    case Name::x_anonymous_consumer:
+    case Name::x_consumer_custom_id:
+    case Name::x_consumer_id:
+    case Name::x_consumer_username:
+    case Name::x_credential_identifier:
     case Name::x_forwarded_for:
     case Name::x_forwarded_host:
     case Name::x_forwarded_path:
@@ -23,10 +28,8 @@ bool is_protected(Name name) {
     case Name::x_forwarded_prefix:
     case Name::x_forwarded_proto:
     case Name::x_kong_request_id:
-    case Name::x_real_ip:
-      return true;
-    default:
-      return false;
+    case Name::x_real_ip: return true;
+    default: return false;
   }
 }
 
@@ -38,10 +41,8 @@ bool is_hop_by_hop(Name name) {
     case Name::proxy:
     case Name::te:
     case Name::transfer_encoding:
-    case Name::upgrade:
-      return true;
-    default:
-      return false;
+    case Name::upgrade: return true;
+    default: return false;
   }
 }
 
@@ -109,8 +110,7 @@ void add_forwarded(Request& request, const Options& options) {
 
   headers.set(Name::x_forwarded_for, forwarded_for(headers, arena, client));
   headers.set(Name::x_forwarded_proto, client_value_or(Name::x_forwarded_proto, client.tls ? "https" : "http"));
-  set_or_remove(headers, Name::x_forwarded_host,
-                client_value_or(Name::x_forwarded_host, lower(arena, host_without_port(request.head.authority))));
+  set_or_remove(headers, Name::x_forwarded_host, client_value_or(Name::x_forwarded_host, lower(arena, host_without_port(request.head.authority))));
   headers.set(Name::x_forwarded_port, client_value_or(Name::x_forwarded_port, number(arena, client.server_port)));
   headers.set(Name::x_forwarded_path, client_value_or(Name::x_forwarded_path, request.head.path));
   std::string_view prefix;
@@ -170,8 +170,7 @@ void prepare_request_headers(Request& request, const Options& options) {
   headers.remove(Name::expect);
 
   const entity::Route& route = *request.exchange.route;
-  headers.set(Name::host, route.preserve_host && !request.head.authority.empty() ? request.head.authority
-                                                                                  : std::string_view(request.upstream->host_header));
+  headers.set(Name::host, route.preserve_host && !request.head.authority.empty() ? request.head.authority : std::string_view(request.upstream->host_header));
   if (upgrading) {
     headers.add(Name::connection, "keep-alive, Upgrade");
     headers.add(Name::upgrade, "websocket");

@@ -29,26 +29,26 @@ bool is_token(std::string_view text) noexcept {
 }
 
 bool is_field_value(std::string_view text) noexcept {
-  // Eight bytes at a time: one of them is below 0x20 when its subtraction borrows, and 0x7f when adding one
-  // sets the top bit. Both may raise a false alarm (tabs do), never miss: then each byte is looked at.
-  const char* at = text.data();
-  std::size_t left = text.size();
-  constexpr std::uint64_t ones = 0x0101010101010101ULL;
-  constexpr std::uint64_t tops = 0x8080808080808080ULL;
-  bool suspicious = false;
-  for (; left >= 8; at += 8, left -= 8) {
+  // Eight bytes at a time: one of them is below 0x20 when its subtraction borrows, and 0x7f when taking one from what
+  // differs borrows. Both may raise a false alarm (tabs do), never miss: then each byte is looked at.
+  const auto suspicious = [](std::uint64_t word) {
+    constexpr std::uint64_t ones = 0x0101010101010101ULL;
+    constexpr std::uint64_t tops = 0x8080808080808080ULL;
+    const std::uint64_t unlike_delete = word ^ (ones * 0x7F);
+    return (((word - ones * 0x20) & ~word) | ((unlike_delete - ones) & ~unlike_delete)) & tops;
+  };
+  const auto word_at = [&text](std::size_t i) {
     std::uint64_t word;
-    std::memcpy(&word, at, 8);
-    const std::uint64_t below = (word - ones * 0x20) & ~word & tops;
-    const std::uint64_t deletes = ((word ^ (ones * 0x7F)) - ones) & ~(word ^ (ones * 0x7F)) & tops;
-    if ((below | deletes) != 0) {
-      suspicious = true;
-      break;
-    }
+    std::memcpy(&word, text.data() + i, 8);
+    return word;
+  };
+  if (text.size() >= 8) {
+    std::uint64_t found = suspicious(word_at(text.size() - 8));  // overlaps what comes before it
+    for (std::size_t i = 0; i + 8 < text.size(); i += 8) found |= suspicious(word_at(i));
+    if (found == 0) return true;
   }
-  if (!suspicious && left == 0) return true;
-  for (; left > 0; ++at, --left) {
-    const auto byte = static_cast<unsigned char>(*at);
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
     if ((byte < 0x20 && byte != '\t') || byte == 0x7F) return false;
   }
   return true;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 
 #include "base/log.h"
 #include "plugin/services.h"
@@ -24,6 +25,10 @@ constexpr std::string_view no_id = "00000000-0000-0000-0000-000000000000";
 std::string_view number(http::Arena& arena, double value) {
   constexpr std::size_t room = 24;
   auto* out = static_cast<char*>(arena.allocate(room, 1));
+  // Nearly always whole, and then a fifth of the work.
+  if (value >= 0 && value < 1e14 && value == std::floor(value)) {
+    return {out, static_cast<std::size_t>(std::to_chars(out, out + room, static_cast<std::int64_t>(value)).ptr - out)};
+  }
   return {out, static_cast<std::size_t>(std::to_chars(out, out + room, value, std::chars_format::general, 14).ptr - out)};
 }
 
@@ -59,7 +64,8 @@ class RateLimiting final : public plugin::Plugin {
     if (code != config.end() && code->is_number()) error_code_ = static_cast<unsigned>(code->get<double>());
     error_message_ = text_of(config, "error_message", "Too many requests");
     // Counters belong to what the row is bound to: a service's row counts over all its routes.
-    prefix_ = "ratelimit:" + (row.route ? row.route->to_string() : std::string(no_id)) + ":" + (row.service ? row.service->to_string() : std::string(no_id)) + ":";
+    prefix_ =
+        "ratelimit:" + (row.route ? row.route->to_string() : std::string(no_id)) + ":" + (row.service ? row.service->to_string() : std::string(no_id)) + ":";
   }
 
   Step access(Exchange& exchange) const override {
@@ -100,14 +106,11 @@ class RateLimiting final : public plugin::Plugin {
       case LimitBy::service:
         if (exchange.service != nullptr) found = room = exchange.service->id.to_string();
         break;
-      case LimitBy::header:
-        found = exchange.request().headers.value(header_);
-        break;
+      case LimitBy::header: found = exchange.request().headers.value(header_); break;
       case LimitBy::path:
         if (exchange.request().path == path_) found = path_;
         break;
-      case LimitBy::ip:
-        break;
+      case LimitBy::ip: break;
     }
     return found.empty() ? exchange.connection().client_ip : found;
   }
