@@ -52,8 +52,7 @@ void Stream::arm() {
   if (end_ == block_.size()) return;
   reading_ = true;
   using Buffer = std::conditional_t<on_io_uring, asio::mutable_buffer, HintedBuffer>;
-  socket_.async_read_some(Buffer(block_.data() + end_, block_.size() - end_),
-                          [this](const error_code& error, std::size_t bytes) { on_read(error, bytes); });
+  socket_.async_read_some(Buffer(block_.data() + end_, block_.size() - end_), [this](const error_code& error, std::size_t bytes) { on_read(error, bytes); });
 }
 
 void Stream::on_read(const error_code& error, std::size_t bytes) {
@@ -155,7 +154,10 @@ bool Stream::Write::await_ready() noexcept {
     msghdr message{};
     message.msg_iov = vectors.data();
     message.msg_iovlen = count;
-    const ssize_t sent = ::sendmsg(stream_.socket_.native_handle(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    // One piece needs no header that the kernel would have to copy.
+    const int socket = stream_.socket_.native_handle();
+    constexpr int flags = MSG_NOSIGNAL | MSG_DONTWAIT;
+    const ssize_t sent = count == 1 ? ::send(socket, vectors[0].iov_base, vectors[0].iov_len, flags) : ::sendmsg(socket, &message, flags);
     if (sent < 0) {
       if (errno == EINTR) continue;
       if (errno == EAGAIN || errno == EWOULDBLOCK) return false;
