@@ -6,6 +6,7 @@
 #include "proxy/error_page.h"
 #include "proxy/forward.h"
 #include "proxy/reply.h"
+#include "proxy/upstream_head.h"
 #include "proxy/worker.h"
 #include "router/protocol_check.h"
 #include "router/upstream_path.h"
@@ -68,28 +69,43 @@ bool find_route(Request& request) {
   return true;
 }
 
-// https-only routes over plain HTTP (Kong 3.9, https_redirect_status_code).
-http::Reply redirect_to_https(const Request& request, const Options& options) {
-  const unsigned status = request.exchange.route->https_redirect_status_code;
-  http::Reply reply;
-  if (status == 426) {
-    reply = render_error(status, "Please use HTTPS protocol", request.exchange.request_id, request.head, Raised::by_gateway, options);
+// How the client is to come back (Kong 3.9, https_redirect_status_code and the gRPC checks beside it).
+http::Reply turn_away(Request& request, router::Passage why, const Options& options) {
+  const auto error = [&](unsigned status, std::string_view message) {
+    return render_error(status, message, request.exchange.request_id, request.head, Raised::by_gateway, options);
+  };
+  const auto upgrade_to = [&](std::string_view message, const char* protocols) {
+    http::Reply reply = error(426, message);
     reply.headers.emplace_back("Connection", "Upgrade");
-    reply.headers.emplace_back("Upgrade", "TLS/1.2, HTTP/1.1");
+    reply.headers.emplace_back("Upgrade", protocols);
     return reply;
+  };
+  http::Reply reply;
+  switch (why) {
+    case router::Passage::needs_http2: return upgrade_to("Please use HTTP2 protocol", "HTTP/2");
+    case router::Passage::needs_grpc: return error(415, "Non-gRPC request matched gRPC route");
+    case router::Passage::needs_grpcs:
+      reply.content_type = "application/grpc";
+      reply.headers.emplace_back("grpc-status", "1");
+      reply.headers.emplace_back("grpc-message", "gRPC request matched gRPCs route");
+      return reply;
+    case router::Passage::needs_https:
+    case router::Passage::allowed: break;
   }
-  const plugin::Connection& client = request.exchange.connection();
-  std::string_view host = client.trusted ? request.head.headers.value(http::Name::x_forwarded_host) : std::string_view{};
-  if (host.empty()) host = request.head.authority.substr(0, request.head.authority.find(':'));
+  const unsigned status = request.exchange.route->https_redirect_status_code;
+  if (status == 426) return upgrade_to("Please use HTTPS protocol", "TLS/1.2, HTTP/1.1");
   reply.status = status;
-  reply.headers.emplace_back("Location", "https://" + std::string(host) + std::string(request.head.target));
+  reply.headers.emplace_back("Location", "https://" + std::string(forwarded_host(request)) + std::string(request.head.target));
   return reply;
 }
 
-bool over_https(const Request& request) {
+router::Passage passage_of(const Request& request) {
   const plugin::Connection& client = request.exchange.connection();
-  const std::string_view told = client.trusted ? request.head.headers.value(http::Name::x_forwarded_proto) : std::string_view{};
-  return told.empty() ? client.tls : http::equals_ignoring_case(told, "https");
+  const http::Headers& headers = request.head.headers;
+  const std::string_view told = client.trusted ? headers.value(http::Name::x_forwarded_proto) : std::string_view{};
+  const bool https = told.empty() ? client.tls : http::equals_ignoring_case(told, "https");
+  return router::passage(*request.exchange.route,
+                         {https, request.head.version == http::Version::http_2, headers.value(http::Name::content_type)});
 }
 
 Task<void> refuse(Request& request, Flow flow) {
@@ -135,15 +151,19 @@ Task<void> answer(Request& request) {
 
   Flow flow = Flow::next();
   if (request.config->chains.global().rewrites) flow = co_await rewrite(request);
-  if (flow.replies()) co_return co_await refuse(request, std::move(flow));
+  if (flow.replies()) {
+    choose_global_plugins(request);
+    co_return co_await refuse(request, std::move(flow));
+  }
 
   if (!find_route(request)) {
     choose_global_plugins(request);
     co_return co_await refuse(request, 404, "no Route matched with those values", Raised::by_gateway);
   }
-  if (router::needs_https(*request.exchange.route) && !over_https(request)) {
+  const router::Passage passage = passage_of(request);
+  if (passage != router::Passage::allowed) {
     choose_global_plugins(request);
-    http::Reply reply = redirect_to_https(request, options);
+    http::Reply reply = turn_away(request, passage, options);
     co_return co_await send_reply(request, reply);
   }
 

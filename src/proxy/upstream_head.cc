@@ -110,7 +110,7 @@ void add_forwarded(Request& request, const Options& options) {
 
   headers.set(Name::x_forwarded_for, forwarded_for(headers, arena, client));
   headers.set(Name::x_forwarded_proto, client_value_or(Name::x_forwarded_proto, client.tls ? "https" : "http"));
-  set_or_remove(headers, Name::x_forwarded_host, client_value_or(Name::x_forwarded_host, lower(arena, host_without_port(request.head.authority))));
+  set_or_remove(headers, Name::x_forwarded_host, forwarded_host(request));
   headers.set(Name::x_forwarded_port, client_value_or(Name::x_forwarded_port, number(arena, client.server_port)));
   headers.set(Name::x_forwarded_path, client_value_or(Name::x_forwarded_path, request.head.path));
   std::string_view prefix;
@@ -140,7 +140,20 @@ void set_framing(Request& request) {
   }
 }
 
+// Kong's request debugging is for Kong: neither its switch nor its token is the upstream's business.
+bool is_debugging(const http::Header& header) {
+  constexpr std::string_view beginning = "X-Kong-Request-Debug";
+  return header.id == Name::other && header.name.size() >= beginning.size() &&
+         http::equals_ignoring_case(header.name.substr(0, beginning.size()), beginning);
+}
+
 }  // namespace
+
+std::string_view forwarded_host(Request& request) {
+  const bool trusted = request.exchange.connection().trusted;
+  const std::string_view told = trusted ? request.head.headers.value(Name::x_forwarded_host) : std::string_view{};
+  return told.empty() ? lower(request.arena, host_without_port(request.head.authority)) : told;
+}
 
 void remove_hop_by_hop(http::Headers& headers, bool keep_upgrade) {
   // Usually Connection says "close" or "keep-alive": nothing to look for.
@@ -168,6 +181,7 @@ void prepare_request_headers(Request& request, const Options& options) {
   }
   remove_hop_by_hop(headers, false);
   headers.remove(Name::expect);
+  headers.erase_if(is_debugging);
 
   const entity::Route& route = *request.exchange.route;
   headers.set(Name::host, route.preserve_host && !request.head.authority.empty() ? request.head.authority : std::string_view(request.upstream->host_header));

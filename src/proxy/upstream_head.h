@@ -10,6 +10,10 @@ namespace gateway::proxy {
 /// Source: RFC 9110, 7.6; Kong 3.9 proxy headers.
 void prepare_request_headers(Request& request, const Options& options);
 
+/// The host the client asked for, as X-Forwarded-Host and redirects name it: what a trusted peer says, else the
+/// request's own in lower case and without its port.
+[[nodiscard]] std::string_view forwarded_host(Request& request);
+
 /// Removes what is meant for one hop only from a list, by its own Connection header too.
 void remove_hop_by_hop(http::Headers& headers, bool keep_upgrade);
 

@@ -376,15 +376,20 @@ TEST(LiteralLead, IsWhatEveryMatchBeginsWith) {
   }
 }
 
-TEST(NeedsHttps, WhenOnlyEncryptedProtocolsAreAllowed) {
-  const auto needs = [](std::uint8_t protocols) { return needs_https(Spec{.protocols = protocols}.route()); };
-  EXPECT_TRUE(needs(bit(Protocol::https)));
-  EXPECT_TRUE(needs(bit(Protocol::grpcs)));
-  EXPECT_TRUE(needs(bit(Protocol::https) | bit(Protocol::grpcs)));
-  EXPECT_TRUE(needs(bit(Protocol::https) | bit(Protocol::grpc)));
-  EXPECT_FALSE(needs(web));
-  EXPECT_FALSE(needs(bit(Protocol::http)));
-  EXPECT_FALSE(needs(bit(Protocol::grpc) | bit(Protocol::grpcs)));
+TEST(Passage, DependsOnProtocolsSchemeAndContentType) {
+  const auto of = [](std::uint8_t protocols, Arrival arrival) { return passage(Spec{.protocols = protocols}.route(), arrival); };
+  constexpr std::string_view grpc = "application/grpc+proto";
+  EXPECT_EQ(of(bit(Protocol::https), {}), Passage::needs_https);
+  EXPECT_EQ(of(bit(Protocol::https), {.https = true}), Passage::allowed);
+  EXPECT_EQ(of(web, {}), Passage::allowed);
+  EXPECT_EQ(of(bit(Protocol::http), {.https = true}), Passage::allowed);
+  EXPECT_EQ(of(bit(Protocol::grpc), {.content_type = "text/plain"}), Passage::needs_grpc);
+  EXPECT_EQ(of(bit(Protocol::grpc), {.content_type = grpc}), Passage::needs_http2);
+  EXPECT_EQ(of(bit(Protocol::grpc), {.http2 = true, .content_type = grpc}), Passage::allowed);
+  EXPECT_EQ(of(bit(Protocol::grpcs), {}), Passage::needs_grpc);
+  EXPECT_EQ(of(bit(Protocol::grpcs), {.http2 = true, .content_type = grpc}), Passage::needs_grpcs);
+  EXPECT_EQ(of(bit(Protocol::grpcs), {.https = true, .http2 = true, .content_type = grpc}), Passage::allowed);
+  EXPECT_EQ(of(bit(Protocol::grpc) | bit(Protocol::grpcs), {.http2 = true, .content_type = grpc}), Passage::allowed);
 }
 
 /// Draws routes and requests from so few words that they meet often.
