@@ -80,12 +80,12 @@ void Forwarding::prepare() {
 Task<void> Forwarding::run() {
   prepare();
   unsigned left = service_.retries + 1;
-  bool may_be_stale = true;
+  bool fresh = false;  // not on a kept connection
   while (left > 0) {
     if (!request_.upstream->literal && !co_await resolve()) break;
     note_try(peer_);
     sent_ = false;
-    Result<ConnectionPtr> connection = worker_.pool().take(peer_);
+    Result<ConnectionPtr> connection = fresh ? ConnectionPtr() : worker_.pool().take(peer_);
     if (!*connection) connection = co_await worker_.pool().connect(peer_, service_.connect_timeout);
     Attempt outcome;
     if (connection) {
@@ -95,9 +95,9 @@ Task<void> Forwarding::run() {
     }
     if (outcome == Attempt::done) co_return;
     if (outcome == Attempt::failed || request_.connection.client_gone()) break;
-    // A second stale connection in a row is taken for a failing peer.
-    if (outcome == Attempt::stale && may_be_stale) {
-      may_be_stale = false;
+    // A stale connection says nothing about the peer: one more attempt, on one that cannot be stale.
+    if (outcome == Attempt::stale) {
+      fresh = true;
       continue;
     }
     --left;
@@ -133,6 +133,8 @@ Attempt Forwarding::after_failure(const Error& error, bool reused) {
   if (request_.connection.client_gone()) return Attempt::failed;
   log::error("{} while talking to {} for {}", error.to_string(), service_.host, request_.exchange.request_id);
   if (request_.body.started()) return Attempt::failed;
+  // It answered, if badly: asking the next one is for peers that did not.
+  if (error.code == boost::system::errc::protocol_error) return Attempt::failed;
   if (sent_ && !may_repeat(request_)) return Attempt::failed;
   return reused && !timed_out(error) ? Attempt::stale : Attempt::try_again;
 }
