@@ -73,7 +73,7 @@ double quality_of(std::string_view parameters) {
 // The highest quality wins, the first of equals (RFC 9110, 12.5.1).
 Type negotiated(std::string_view accept) {
   Type best = Type::json;
-  double best_quality = -1;
+  double best_quality = 0;  // which says "not this one"
   while (!accept.empty()) {
     const std::size_t comma = accept.find(',');
     const std::string_view one = accept.substr(0, comma);

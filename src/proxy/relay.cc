@@ -195,6 +195,9 @@ void Relay::prepare_head() {
   headers.reserve(head_.headers.size() + 16);
   const bool upgrading = head_.status == 101;
   remove_hop_by_hop(head_.headers, upgrading);
+  // What is left of TE says that the client takes trailers.
+  trailers_wanted_ = request_.head.headers.find(Name::te) != nullptr;
+  if (!trailers_wanted_) head_.headers.remove(Name::trailer);
   for (const http::Header& header : head_.headers) headers.add(header);
   unsigned status = head_.status;
   filter_headers(request_, status, headers);
@@ -258,7 +261,9 @@ Relay::Pieces Relay::assemble(std::string_view head, Piece piece) {
   const std::string_view after = payload.empty() ? "" : "\r\n";
   if (!piece.last) return {head, size, payload, after};
   chunk_end_.assign(after).append("0\r\n");
-  for (const http::Header& trailer : body_.trailers()) chunk_end_.append(trailer.name).append(": ").append(trailer.value).append("\r\n");
+  if (trailers_wanted_) {
+    for (const http::Header& trailer : body_.trailers()) chunk_end_.append(trailer.name).append(": ").append(trailer.value).append("\r\n");
+  }
   chunk_end_ += "\r\n";
   return {head, size, payload, chunk_end_};
 }

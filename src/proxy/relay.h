@@ -99,6 +99,7 @@ class Relay {
   std::string filtered_;       // a piece that body_filter has changed
   std::string_view whole_;  // the body, when all of it came with the head
   bool chunked_ = false;    // towards the client
+  bool trailers_wanted_ = false;
   bool has_body_ = false;
 };
 

@@ -29,6 +29,13 @@ void add_debug_headers(Request& request, http::Headers& headers) {
   }
 }
 
+// The last one; of a peer that gave none, what the failure counts as (nginx, $upstream_status).
+void add_upstream_status(Request& request, http::Headers& headers) {
+  unsigned status = request.upstream_status;
+  if (status == 0 && !request.tries.empty()) status = request.tries.back().failed_with;
+  if (status != 0) headers.set("X-Kong-Upstream-Status", number(request.arena, status));
+}
+
 }  // namespace
 
 std::int64_t milliseconds_between(Steady::time_point from, Steady::time_point to) noexcept {
@@ -66,7 +73,7 @@ void add_own_headers(Request& request, http::Headers& headers, plugin::Record::S
       const std::string_view before = via != nullptr ? via->value : std::string_view{};
       headers.set(Name::via, join(arena, {before, before.empty() ? "" : ", ", "1.1 ", options.product}));
     }
-    if (tokens.upstream_status && request.upstream_status != 0) headers.set("X-Kong-Upstream-Status", number(arena, request.upstream_status));
+    if (tokens.upstream_status) add_upstream_status(request, headers);
   }
   if (tokens.request_id) headers.set(Name::x_kong_request_id, request.exchange.request_id);
   if (options.debug_header) add_debug_headers(request, headers);
