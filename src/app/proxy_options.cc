@@ -147,6 +147,8 @@ net::Resolver::Options dns_options(Reader& read) {
   if (out.order.empty()) out.order = {"A"};
   out.valid_ttl = read.seconds(newer ? "resolver_valid_ttl" : "dns_valid_ttl");
   out.stale_ttl = read.seconds(newer ? "resolver_stale_ttl" : "dns_stale_ttl").value_or(out.stale_ttl);
+  // The newer client tells them not apart.
+  out.not_found_ttl = read.seconds(newer ? "resolver_error_ttl" : "dns_not_found_ttl").value_or(out.not_found_ttl);
   out.error_ttl = read.seconds(newer ? "resolver_error_ttl" : "dns_error_ttl").value_or(out.error_ttl);
   out.cache_size = read.size(newer ? "resolver_lru_cache_size" : "dns_cache_size", 1);
   return out;

@@ -79,6 +79,13 @@ std::optional<IpAddress> literal(std::string_view host) noexcept {
   return IpAddress::parse(host);
 }
 
+/// Names that never exist, and that servers are not to be asked for (RFC 6761, 6.4).
+bool is_invalid(std::string_view name) noexcept {
+  if (name.ends_with('.')) name.remove_suffix(1);
+  constexpr std::string_view top = ".invalid";
+  return name.size() >= top.size() && NameEqual{}(name.substr(name.size() - top.size()), top);
+}
+
 std::string server_list(const std::vector<std::string>& servers) {
   std::string list;
   for (const std::string& server : servers) {
@@ -340,6 +347,7 @@ void Resolver::Impl::evict() {
 
 void Resolver::Impl::query(Entry& entry) {
   if (entry.querying) return;
+  if (is_invalid(entry.name)) return fail(entry, ARES_ENOTFOUND);
   if (channel_status_ != ARES_SUCCESS) return fail(entry, channel_status_);
   entry.querying = true;
   entry.type = 0;
@@ -404,9 +412,9 @@ void Resolver::Impl::fail(Entry& entry, int status) {
   const Steady::time_point now = Steady::now();
   entry.error = to_code(status);
   const bool aborted = entry.error == boost::asio::error::operation_aborted;
-  entry.expires = aborted ? now : now + options_.error_ttl;
   // A server that cannot be reached is no reason to forget what it said; that the name is gone is one.
   const bool gone = status == ARES_ENOTFOUND || status == ARES_ENODATA;
+  entry.expires = aborted ? now : now + (gone ? options_.not_found_ttl : options_.error_ttl);
   if (gone || now >= entry.stale_until) entry.addresses.clear();
 }
 
@@ -526,7 +534,7 @@ void Resolver::cancel() { impl_->cancel(); }
 bool Resolver::is_name_error(const Error& error) noexcept {
   if (error.code.category() != dns_category()) return false;
   const int status = error.code.value();
-  return status == ARES_ENOTFOUND || status == ARES_ENODATA || status == ARES_ESERVFAIL;
+  return status == ARES_ENOTFOUND || status == ARES_ENODATA;
 }
 
 Task<Result<SocketAddress>> Resolver::resolve(const std::string& host, std::uint16_t port) {

@@ -28,7 +28,8 @@ class Resolver {
     std::vector<std::string> order{"A", "AAAA"}; ///< the next type is asked when one has no records; others are ignored
     std::optional<std::chrono::seconds> valid_ttl; ///< instead of the TTL of the answers
     std::chrono::seconds stale_ttl{3600};        ///< how long an expired answer serves while a new one is fetched
-    std::chrono::seconds error_ttl{1};           ///< how long a failure is remembered
+    std::chrono::seconds not_found_ttl{30};      ///< how long it is remembered that a name has no address
+    std::chrono::seconds error_ttl{1};           ///< the same of other failures
     std::chrono::milliseconds timeout{2000};     ///< of the first attempt; each round of attempts doubles it
     unsigned attempts = 3;                       ///< per server
     std::size_t cache_size = 10000;              ///< names; the least recently used is dropped
@@ -47,7 +48,7 @@ class Resolver {
   /// Ends all waiting with operation_aborted, soon, on the loop.
   void cancel();
 
-  /// The name does not exist, has no address, or no server could tell: "name resolution failed" in Kong.
+  /// The name does not exist or has no address: "name resolution failed" in Kong.
   static bool is_name_error(const Error& error) noexcept;
 
  private:

@@ -270,6 +270,7 @@ TEST_F(ResolverTest, AStaleAnswerOutlivesAFailingServerButNotANameError) {
 }
 
 TEST_F(ResolverTest, FailuresAreRememberedForAWhile) {
+  options.not_found_ttl = 1s;
   server.set("no.such.test", a, {.rcode = name_error});
   const auto found = begin("no.such.test");
   wait_for(*found);
@@ -283,7 +284,28 @@ TEST_F(ResolverTest, FailuresAreRememberedForAWhile) {
   EXPECT_EQ(server.asked("no.such.test", a), 2);
 }
 
-TEST_F(ResolverTest, AnEmptyAnswerAndAServerFailureAreNameErrors) {
+TEST_F(ResolverTest, ThatANameIsMissingIsRememberedLongerThanAFailure) {
+  server.set("missing.test", a, {.rcode = name_error});
+  server.set("failing.test", a, {.rcode = server_failure});
+  EXPECT_EQ(get("missing.test"), "dns server error: 3 name error");
+  EXPECT_EQ(get("failing.test"), "dns server error: 2 server failure");
+  const int missing = server.asked("missing.test", a);
+  const int failing = server.asked("failing.test", a);
+  std::this_thread::sleep_for(1050ms);
+  EXPECT_EQ(get("missing.test"), "dns server error: 3 name error");
+  EXPECT_EQ(get("failing.test"), "dns server error: 2 server failure");
+  EXPECT_EQ(server.asked("missing.test", a), missing);
+  EXPECT_GT(server.asked("failing.test", a), failing);
+}
+
+TEST_F(ResolverTest, InvalidNamesAreNotAskedFor) {
+  const auto found = begin("does-not-exist.INVALID.");
+  ASSERT_TRUE(*found);
+  EXPECT_TRUE(Resolver::is_name_error((*found)->error()));
+  EXPECT_EQ(server.asked("does-not-exist.invalid", a), 0);
+}
+
+TEST_F(ResolverTest, AnEmptyAnswerIsANameErrorAndAServerFailureIsNone) {
   const auto empty = begin("empty.test");
   wait_for(*empty);
   ASSERT_TRUE((*empty)->has_error());
@@ -295,7 +317,7 @@ TEST_F(ResolverTest, AnEmptyAnswerAndAServerFailureAreNameErrors) {
   wait_for(*broken);
   ASSERT_TRUE((*broken)->has_error());
   EXPECT_EQ((*broken)->error().code.message(), "dns server error: 2 server failure");
-  EXPECT_TRUE(Resolver::is_name_error((*broken)->error()));
+  EXPECT_FALSE(Resolver::is_name_error((*broken)->error()));
 }
 
 TEST_F(ResolverTest, ASilentServerTimesOut) {
