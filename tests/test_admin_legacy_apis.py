@@ -85,6 +85,10 @@ def test_a_slash_at_the_end_of_a_path_is_taken_off(gateway):
     assert make(gateway, name="c", request_path="/")["request_path"] == "/"
 
 
+def test_a_path_that_today_is_written_otherwise_is_taken(gateway):
+    assert make(gateway, name="a", request_path="/%61/..%2fb")["request_path"] == "/a/..%2Fb"
+
+
 @pytest.mark.parametrize("url", ["http://h.test", "http://h.test:8080", "https://h.test", "https://h.test:8443/base", "http://127.0.0.1:80/a/b"])
 def test_the_url_comes_back_as_it_was(gateway, url):
     shown = make(gateway, name="a", request_path="/a", upstream_url=url)["upstream_url"]
@@ -145,6 +149,18 @@ def test_what_is_refused(gateway, fields, complaints):
     ({"uris": ["a"]}, "uris", "uri with value 'a' is invalid: must be prefixed with slash"),
     ({"hosts": ["a.*.b"]}, "hosts", "host with value 'a.*.b' is invalid: Invalid wildcard placement"),
     ({"methods": ["get"]}, "methods", "method with value 'get' is invalid: invalid value"),
+    ({"request_path": "/a b"}, "request_path", "must only contain alphanumeric and '., -, _, ~, /, %' characters"),
+    ({"request_path": "/a%4"}, "request_path", "must use proper encoding; '%4' is invalid"),
+    ({"request_path": "/a%zz/b"}, "request_path", "must use proper encoding; '%zz' is invalid"),
+    ({"request_host": "a.test:80"}, "request_host", "Invalid value: a.test:80"),
+    ({"hosts": "a.test,,b.test"}, "hosts", "host with value '' is invalid: host is empty"),
+    ({"hosts": ["a.test", "b_.test-"]}, "hosts", "host with value 'b_.test-' is invalid: Invalid hostname"),
+    ({"hosts": ["*.a.*"]}, "hosts", "host with value '*.a.*' is invalid: Only one wildcard is allowed"),
+    ({"uris": ["/a", ""]}, "uris", "uri with value '' is invalid: uri is empty"),
+    ({"uris": ["/a//"]}, "uris", "uri with value '/a//' is invalid: invalid"),
+    ({"uris": ["/a%x1"]}, "uris", "uri with value '/a%x1' is invalid: must use proper encoding; '%x1' is invalid"),
+    ({"uris": [5]}, "uris", "uri with value '5' is invalid: must be prefixed with slash"),
+    ({"methods": ["GET", ""]}, "methods", "method with value '' is invalid: method is empty"),
 ])
 def test_hosts_paths_and_methods_are_refused_in_their_own_words(gateway, fields, name, part):
     assert told(gateway, {"name": "a", "upstream_url": "http://h.test", **fields}) == {name: part}
@@ -272,6 +288,16 @@ def test_the_list_has_a_total_and_pages_by_absolute_address(gateway):
     assert "offset" not in page
 
 
+def test_the_next_page_keeps_the_filter(gateway):
+    for n in range(3):
+        make(gateway, name=f"a{n}", request_path=f"/{n}", retries=n % 2)
+    page = gateway.admin("GET", "/apis/?size=1&retries=0").json
+    assert page["total"] == 2
+    base = "http://%s:%d" % gateway.admin_address
+    page = gateway.admin("GET", page["next"][len(base):]).json
+    assert page["total"] == 2 and "next" not in page and page["data"][0]["retries"] == 0
+
+
 def test_an_empty_list(gateway):
     assert gateway.admin("GET", "/apis/").json == {"data": [], "total": 0}
     assert gateway.admin("GET", "/apis").json == {"data": [], "total": 0}
@@ -327,6 +353,17 @@ def test_plugins_of_an_api(gateway):
     assert gateway.admin("DELETE", f"/apis/old/plugins/{plugin['id']}").status == 404
 
 
+def test_the_command_of_that_generation_limits_an_api(gateway):
+    """curl -X POST http://localhost:8001/apis/{id}/plugins/ -d "name=rate-limiting" -d "config.second=10" -d "config.hour=50000" """
+    made = make(gateway, **OLD)
+    body = "name=rate-limiting&config.second=10&config.hour=50000"
+    answer = gateway.admin("POST", f"/apis/{made['id']}/plugins/", raw=(body, "application/x-www-form-urlencoded"))
+    assert answer.status == 201, answer
+    assert (answer.json["name"], answer.json["api_id"], answer.json["enabled"]) == ("rate-limiting", made["id"], True)
+    assert (answer.json["config"]["second"], answer.json["config"]["hour"]) == (10, 50000)
+    assert gateway.admin("GET", f"/plugins/{answer.json['id']}").json["service"] == {"id": made["id"]}
+
+
 def test_lists_of_a_plugin_come_as_text_with_commas(gateway):
     make(gateway, **OLD)
     answer = gateway.admin("POST", "/apis/old/plugins", form={"name": "key-auth", "config.key_names": "a-key,b-key"})
@@ -342,6 +379,31 @@ def test_a_plugin_of_an_api_for_one_consumer(gateway):
     answer = gateway.admin("POST", "/apis/old/plugins", form={"name": "rate-limiting", "config.second": "5", "consumer_id": consumer["id"]})
     assert answer.status == 201 and answer.json["consumer_id"] == consumer["id"]
     assert gateway.admin("GET", "/consumers/c/plugins").json["data"][0]["id"] == answer.json["id"]
+
+
+def test_a_plugin_for_a_consumer_who_is_not_there(gateway):
+    make(gateway, **OLD)
+    nobody = str(uuid.uuid4())
+    answer = gateway.admin("POST", "/apis/old/plugins", form={"name": "key-auth", "consumer_id": nobody})
+    assert answer.status == 400 and answer.json == {"consumer": "value must be null"}
+    answer = gateway.admin("POST", "/apis/old/plugins", form={"name": "rate-limiting", "config.second": "5", "consumer_id": nobody})
+    assert answer.status == 404 and answer.json == {"consumer_id": f"does not exist with value '{nobody}'"}
+
+
+def test_plugins_of_an_api_are_filtered_and_paged_like_any_list(gateway):
+    make(gateway, **OLD)
+    ids = {gateway.create("/apis/old/plugins", name=name, **more)["id"] for name, more in [
+        ("key-auth", {}), ("correlation-id", {"enabled": False}), ("rate-limiting", {"config": {"second": 1}})]}
+    page = gateway.admin("GET", "/apis/old/plugins/?name=key-auth").json
+    assert page["total"] == 1 and [each["name"] for each in page["data"]] == ["key-auth"]
+    assert [each["name"] for each in gateway.admin("GET", "/apis/old/plugins?enabled=false").json["data"]] == ["correlation-id"]
+    answer = gateway.admin("GET", "/apis/old/plugins/?nothing=1")
+    assert answer.status == 400 and answer.json == {"nothing": "unknown field"}
+    page = gateway.admin("GET", "/apis/old/plugins/?size=2").json
+    base = "http://%s:%d" % gateway.admin_address
+    assert page["total"] == 3 and page["next"].startswith(base + "/apis/old/plugins/?")
+    rest = gateway.admin("GET", page["next"][len(base):]).json
+    assert {each["id"] for each in page["data"] + rest["data"]} == ids and "next" not in rest
 
 
 def test_complaints_about_a_plugin_are_flat(gateway):

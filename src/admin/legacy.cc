@@ -1,8 +1,7 @@
 #include "admin/legacy.h"
 
-#include <algorithm>
-#include <charconv>
-
+#include "admin/legacy_list.h"
+#include "admin/legacy_words.h"
 #include "admin/paging.h"
 #include "entity/row.h"
 #include "schema/record.h"
@@ -15,37 +14,7 @@ using store::Operation;
 
 constexpr std::size_t scan_page = 1000;
 
-Json already_exists(const Json& fields) {
-  Json out = Json::object();
-  for (const auto& [name, value] : fields.items()) {
-    if (value.is_string()) out[name] = "already exists with value '" + value.get<std::string>() + "'";
-  }
-  return out;
-}
-
-void flatten(const Json& tree, const std::string& prefix, Json& out) {
-  for (const auto& [name, value] : tree.items()) {
-    const std::string key = name == "@entity" ? "message" : prefix + name;
-    if (value.is_object()) {
-      flatten(value, prefix + name + ".", out);
-    } else {
-      out[key] = value.is_array() && !value.empty() ? Json(value[0]) : value;
-    }
-  }
-}
-
-// An answer of today's Admin API in that generation's words.
-Reply in_old_words(Reply reply) {
-  if (reply.status < 400 || reply.status >= 500) return reply;
-  const Json body = Json::parse(reply.body, nullptr, false);
-  if (!body.is_object() || !body.contains("fields")) return reply;
-  const int code = body.value("code", 0);
-  if (code == 5) return json_reply(409, already_exists(body["fields"]));
-  if (code == 6) return not_found();
-  Json flat = Json::object();
-  flatten(body["fields"], "", flat);
-  return json_reply(reply.status, flat);
-}
+Uuid id_of(const Json& row) { return *Uuid::parse(row["id"].get_ref<const std::string&>()); }
 
 Json old_plugin(const Json& row) {
   Json out = Json::object();
@@ -65,19 +34,25 @@ Reply with_old_plugin(Reply reply) {
   return json_reply(reply.status, old_plugin(Json::parse(reply.body)));
 }
 
-// Lists came as one text with commas.
+std::string_view trimmed(std::string_view text) {
+  const std::size_t first = text.find_first_not_of(" \t\r\n");
+  if (first == std::string_view::npos) return {};
+  return text.substr(first, text.find_last_not_of(" \t\r\n") - first + 1);
+}
+
+// Lists came as one text with commas; the empty text was none.
 void split_lists(const schema::Record& record, Json& config) {
   for (auto& [name, value] : config.items()) {
     const schema::Field* field = record.find(name);
     if (field == nullptr) continue;
     if (field->record() != nullptr && value.is_object()) split_lists(*field->record(), value);
     const bool list = field->type() == schema::Type::array || field->type() == schema::Type::set;
-    if (!list || !value.is_string()) continue;
+    if (!list || !value.is_string() || value.get_ref<const std::string&>().empty()) continue;
     Json parts = Json::array();
     std::string_view rest = value.get_ref<const std::string&>();
     while (true) {
       const std::size_t comma = rest.find(',');
-      parts.push_back(std::string(rest.substr(0, comma)));
+      parts.push_back(std::string(trimmed(rest.substr(0, comma))));
       if (comma == std::string_view::npos) break;
       rest.remove_prefix(comma + 1);
     }
@@ -107,7 +82,7 @@ void read_old_plugin(const entity::Type& plugins, Call& call, const Json& existi
 
 Task<Legacy::Found> Legacy::with_route(Json service) {
   Found found;
-  const Uuid id = *Uuid::parse(service["id"].get_ref<const std::string&>());
+  const Uuid id = id_of(service);
   auto work = [&] { return context_.store.get(*context_.catalog.find("routes"), id); };
   const Result<std::optional<Json>> route = co_await context_.pool.run(work);
   if (!route) {
@@ -132,27 +107,9 @@ Task<Legacy::Found> Legacy::find(std::string key) {
 }
 
 Task<Reply> Legacy::list(Call& call) {
-  std::size_t size = 100;
-  std::optional<Uuid> after;
-  Json filters = Json::object();
-  for (const auto& [name, value] : call.query) {
-    if (name == "size") {
-      std::from_chars(value.data(), value.data() + value.size(), size);
-      size = std::clamp<std::size_t>(size, 1, scan_page);
-    } else if (name == "offset") {
-      std::string why;
-      after = read_offset(value, why);
-      if (!after) co_return message(400, "Invalid offset");
-    } else if (is_legacy_field(name)) {
-      filters[name] = value;
-    } else {
-      co_return json_reply(400, {{name, "unknown field"}});
-    }
-  }
-  Json data = Json::array();
-  std::size_t total = 0;
-  std::optional<Uuid> last;
-  bool more_apis = false;
+  LegacyList list;
+  std::optional<Reply> wrong = list.read(call, is_legacy_field);
+  if (wrong) co_return std::move(*wrong);
   store::PageRequest request;
   request.size = scan_page;
   for (bool more = true; more;) {
@@ -162,40 +119,19 @@ Task<Reply> Legacy::list(Call& call) {
     for (const Json& service : page->rows) {
       Found found = co_await with_route(service);
       if (found.wrong) co_return std::move(*found.wrong);
-      if (!found.api) continue;
-      Json shown = show_legacy_api(*found.api);
-      const bool wanted = std::all_of(filters.items().begin(), filters.items().end(), [&](const auto& filter) {
-        const auto value = shown.find(filter.key());
-        if (value == shown.end()) return false;
-        return (value->is_string() ? *value : Json(value->dump())) == filter.value();
-      });
-      if (!wanted) continue;
-      ++total;
-      const Uuid id = *Uuid::parse(service["id"].get_ref<const std::string&>());
-      if (after && id <= *after) continue;
-      if (data.size() == size) {
-        more_apis = true;
-      } else {
-        data.push_back(std::move(shown));
-        last = id;
-      }
+      if (found.api) list.offer(id_of(service), show_legacy_api(*found.api));
     }
     request.after = page->next;
     more = page->next.has_value();
   }
-  Json body = {{"data", std::move(data)}, {"total", total}};
-  if (more_apis) {
-    const std::string offset = write_offset(*last);
-    body["offset"] = offset;
-    body["next"] = "http://" + call.host + "/apis/?offset=" + percent_encoded(offset) + "&size=" + std::to_string(size);
-  }
-  co_return json_reply(200, body);
+  co_return list.reply(call, "/apis/");
 }
 
 Task<Reply> Legacy::save(Json given, std::optional<LegacyApi> existing, Over over, unsigned status) {
   const entity::Type& services = *context_.catalog.find("services");
   const entity::Type& routes = *context_.catalog.find("routes");
   LegacyApi api = over == Over::existing ? *existing : LegacyApi{};
+  const Spelling spelling = spelling_of(given);
   const Json complaints = read_legacy_api(std::move(given), api);
   if (!complaints.is_null()) co_return json_reply(400, complaints);
   if (existing) {
@@ -204,13 +140,13 @@ Task<Reply> Legacy::save(Json given, std::optional<LegacyApi> existing, Over ove
     api.route["created_at"] = existing->route["created_at"];
   }
   const Json wrong_service = entity::complete(services, api.service, context_.now());
-  if (!wrong_service.is_null()) co_return json_reply(400, legacy_complaints(wrong_service));
+  if (!wrong_service.is_null()) co_return json_reply(400, legacy_complaints(wrong_service, spelling));
   api.route["id"] = api.service["id"];
   api.route["service"] = Json{{"id", api.service["id"]}};
   const Json wrong_route = entity::complete(routes, api.route, context_.now());
-  if (!wrong_route.is_null()) co_return json_reply(400, legacy_complaints(wrong_route));
+  if (!wrong_route.is_null()) co_return json_reply(400, legacy_complaints(wrong_route, spelling));
 
-  const Uuid id = *Uuid::parse(api.service["id"].get_ref<const std::string&>());
+  const Uuid id = id_of(api.service);
   const Operation operation = existing ? Operation::update : Operation::insert;
   std::vector<store::Write> writes;
   writes.push_back({operation, &services, id, api.service});
@@ -255,7 +191,7 @@ Task<Reply> Legacy::item(Call& call) {
 }
 
 Task<Reply> Legacy::remove(LegacyApi api) {
-  const Uuid id = *Uuid::parse(api.service["id"].get_ref<const std::string&>());
+  const Uuid id = id_of(api.service);
   std::vector<store::Write> writes;
   // The service's plugins go with it; its route has to go first.
   writes.push_back({Operation::remove, context_.catalog.find("routes"), id, {}});
@@ -266,28 +202,34 @@ Task<Reply> Legacy::remove(LegacyApi api) {
   co_return no_content();
 }
 
+Task<Reply> Legacy::list_plugins(Call& call, const Parent& parent) {
+  const entity::Type& plugins = *context_.catalog.find("plugins");
+  LegacyList list;
+  std::optional<Reply> wrong = list.read(call, [&](const std::string& name) {
+    return name == "api_id" || name == "consumer_id" || plugins.schema->find(name) != nullptr;
+  });
+  if (wrong) co_return std::move(*wrong);
+  store::PageRequest request;
+  request.size = scan_page;
+  request.parent_field = parent.field;
+  request.parent = parent.id;
+  for (bool more = true; more;) {
+    auto work = [&] { return context_.store.page(plugins, request); };
+    const Result<store::Page> page = co_await context_.pool.run(work);
+    if (!page) co_return unexpected(page.error());
+    for (const Json& row : page->rows) list.offer(id_of(row), old_plugin(entity::shown(plugins, row)));
+    request.after = page->next;
+    more = page->next.has_value();
+  }
+  co_return list.reply(call, "/apis/" + percent_encoded(call.path[1]) + "/plugins/");
+}
+
 Task<Reply> Legacy::plugins(Call& call) {
   Found found = co_await find(call.path[1]);
   if (found.wrong) co_return std::move(*found.wrong);
-  const Parent parent{"service", *Uuid::parse(found.api->service["id"].get_ref<const std::string&>())};
+  const Parent parent{"service", id_of(found.api->service)};
   const entity::Type& plugins = *context_.catalog.find("plugins");
-  if (call.method == "GET") {
-    Json data = Json::array();
-    store::PageRequest request;
-    request.size = scan_page;
-    request.parent_field = parent.field;
-    request.parent = parent.id;
-    for (bool more = true; more;) {
-      auto work = [&] { return context_.store.page(plugins, request); };
-      const Result<store::Page> page = co_await context_.pool.run(work);
-      if (!page) co_return unexpected(page.error());
-      for (const Json& row : page->rows) data.push_back(old_plugin(entity::shown(plugins, row)));
-      request.after = page->next;
-      more = page->next.has_value();
-    }
-    const std::size_t total = data.size();
-    co_return json_reply(200, {{"data", std::move(data)}, {"total", total}});
-  }
+  if (call.method == "GET") co_return co_await list_plugins(call, parent);
   read_old_plugin(plugins, call, nullptr);
   const bool has_id = call.body.is_object() && call.body.contains("id") && call.body["id"].is_string();
   if (call.method == "PUT" && has_id) {
@@ -302,7 +244,7 @@ Task<Reply> Legacy::plugins(Call& call) {
 Task<Reply> Legacy::plugin(Call& call) {
   Found found = co_await find(call.path[1]);
   if (found.wrong) co_return std::move(*found.wrong);
-  const Parent parent{"service", *Uuid::parse(found.api->service["id"].get_ref<const std::string&>())};
+  const Parent parent{"service", id_of(found.api->service)};
   const entity::Type& plugins = *context_.catalog.find("plugins");
   Rows::Found row = co_await rows_.find(plugins, call.path[3], parent);
   if (row.wrong) co_return in_old_words(std::move(*row.wrong));

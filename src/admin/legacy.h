@@ -28,6 +28,7 @@ class Legacy {
   enum class Over { nothing, existing };
   Task<http::Reply> save(Json given, std::optional<LegacyApi> existing, Over over, unsigned status);
   Task<http::Reply> remove(LegacyApi api);
+  Task<http::Reply> list_plugins(Call& call, const Parent& parent);
 
   Context& context_;
   Rows& rows_;

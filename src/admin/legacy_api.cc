@@ -4,6 +4,9 @@
 #include <charconv>
 #include <map>
 
+#include "admin/legacy_rules.h"
+#include "admin/legacy_words.h"
+#include "http/path.h"
 #include "schema/record.h"
 
 namespace gateway::admin {
@@ -94,53 +97,6 @@ Json derived_name(const Json& given) {
   return text.empty() ? Json() : Json(text);
 }
 
-bool is_legacy_name(const std::string& text) {
-  return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '.' || c == '_' || c == '~' || c == '-';
-  });
-}
-
-void check_types(const Json& given, Json& errors) {
-  for (const char* name : {"strip_request_path", "strip_uri", "preserve_host", "https_only", "http_if_terminated"}) {
-    if (has(given, name) && !given[name].is_boolean()) errors[name] = std::string(name) + " is not a boolean";
-  }
-  for (const char* name : {"hosts", "uris", "methods"}) {
-    if (has(given, name) && !given[name].is_array()) errors[name] = std::string(name) + " is not an array";
-  }
-  for (const char* name : {"request_host", "request_path", "name"}) {
-    if (has(given, name) && !given[name].is_string()) errors[name] = std::string(name) + " is not a string";
-  }
-  const auto integer = [&](const char* name, std::int64_t low, std::int64_t high) {
-    if (!has(given, name)) return;
-    const bool good = given[name].is_number_integer() && given[name].get<std::int64_t>() >= low && given[name].get<std::int64_t>() <= high;
-    if (!good) errors[name] = "must be an integer between " + std::to_string(low) + " and " + std::to_string(high);
-  };
-  integer("retries", 0, 32767);
-  for (const char* name : {"upstream_connect_timeout", "upstream_send_timeout", "upstream_read_timeout"}) integer(name, 1, 2147483647);
-}
-
-void check_url(const Json& given, Json& errors) {
-  if (!has(given, "upstream_url")) {
-    errors["upstream_url"] = "upstream_url is required";
-    return;
-  }
-  const std::string text = given["upstream_url"].is_string() ? given["upstream_url"].get<std::string>() : std::string();
-  const std::size_t colon = text.find("://");
-  if (colon == std::string::npos || colon + 3 >= text.size()) {
-    errors["upstream_url"] = "upstream_url is not a url";
-  } else if (text.substr(0, colon) != "http" && text.substr(0, colon) != "https") {
-    errors["upstream_url"] = "Supported protocols are HTTP and HTTPS";
-  }
-}
-
-void check_name(const Json& given, Json& errors) {
-  if (!has(given, "name")) {
-    errors["name"] = "name is required";
-  } else if (given["name"].is_string() && !is_legacy_name(given["name"].get<std::string>())) {
-    errors["name"] = "name must only contain alphanumeric and '., -, _, ~' characters";
-  }
-}
-
 // Null gives a field its default back.
 void lay(const Json& given, const char* name, Json& row, const char* field) {
   if (has(given, name)) {
@@ -157,10 +113,9 @@ void lay_list(const Json& given, const char* list, const char* single, Json& row
   if (has(given, single)) row[field] = Json::array({given[single]});
 }
 
-// "/a/" is "/a" to that generation.
-Json without_trailing_slash(Json path) {
-  if (!path.is_string()) return path;
-  std::string text = path.get<std::string>();
+// Today's routes hold paths in their normal form only; that generation took any, and "/a/" for "/a".
+std::string as_routed(const std::string& path) {
+  std::string text = http::normalised(path);
   if (text.size() > 1 && text.back() == '/') text.pop_back();
   return text;
 }
@@ -195,7 +150,7 @@ void lay_over_route(const Json& given, Json& route) {
   lay_list(given, "hosts", "request_host", route, "hosts");
   lay_list(given, "uris", "request_path", route, "paths");
   if (names_any(given, {"uris", "request_path"}) && has(route, "paths")) {
-    for (Json& path : route["paths"]) path = without_trailing_slash(path);
+    for (Json& path : route["paths"]) path = as_routed(path.get_ref<const std::string&>());
   }
   if (has(given, "strip_uri")) {
     route["strip_path"] = given["strip_uri"];
@@ -233,10 +188,11 @@ Json read_legacy_api(Json given, LegacyApi& api) {
     if (!is_legacy_field(name)) errors[name] = name + " is an unknown field";
   }
   coerce(given);
-  check_types(given, errors);
+  errors.update(legacy_field_complaints(given));
   if (creating && !has(given, "name")) given["name"] = derived_name(given);
-  if (given.contains("name")) check_name(given, errors);
-  if (creating || given.contains("upstream_url")) check_url(given, errors);
+  for (const char* name : {"name", "upstream_url"}) {
+    if ((creating || given.contains(name)) && !has(given, name)) errors[name] = std::string(name) + " is required";
+  }
   if (!errors.empty()) return errors;
 
   if (creating) lay(given, "id", api.service, "id");
@@ -280,23 +236,27 @@ Json show_legacy_api(const LegacyApi& api) {
   return out;
 }
 
-Json legacy_complaints(const Json& complaints) {
-  static const std::map<std::string, std::string> names = {
-      {"paths", "uris"}, {"host", "upstream_url"}, {"port", "upstream_url"}, {"path", "upstream_url"}, {"protocol", "upstream_url"}};
+Spelling spelling_of(const Json& given) {
+  const bool old = given.is_object() && names_any(given, {"request_host", "request_path"});
+  return old ? Spelling::request_path : Spelling::uris;
+}
+
+Json legacy_complaints(const Json& complaints, Spelling spelling) {
+  const bool old = spelling == Spelling::request_path;
+  const std::map<std::string, std::string> names = {{"paths", old ? "request_path" : "uris"},
+                                                    {"hosts", old ? "request_host" : "hosts"},
+                                                    {"host", "upstream_url"},
+                                                    {"port", "upstream_url"},
+                                                    {"path", "upstream_url"},
+                                                    {"protocol", "upstream_url"},
+                                                    {"connect_timeout", "upstream_connect_timeout"},
+                                                    {"write_timeout", "upstream_send_timeout"},
+                                                    {"read_timeout", "upstream_read_timeout"}};
+  const Json flat = flat_complaints(complaints);
   Json out = Json::object();
-  for (const auto& [name, complaint] : complaints.items()) {
-    if (name == "@entity") {
-      out["message"] = complaint[0];
-      continue;
-    }
-    Json text = complaint;
-    while (text.is_structured() && !text.empty()) {
-      // The first element that is wrong stands for the list.
-      const auto first = std::find_if(text.begin(), text.end(), [](const Json& each) { return !each.is_null(); });
-      text = Json(*first);
-    }
-    const auto old = names.find(name);
-    out[old == names.end() ? name : old->second] = text;
+  for (const auto& [name, complaint] : flat.items()) {
+    const auto known = names.find(name);
+    out[known == names.end() ? name : known->second] = complaint;
   }
   return out;
 }

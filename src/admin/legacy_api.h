@@ -23,7 +23,11 @@ struct LegacyApi {
 /// True for a field either generation knows.
 [[nodiscard]] bool is_legacy_field(const std::string& name);
 
-/// Complaints about the service and the route under the names the old generation has for their fields.
-[[nodiscard]] Json legacy_complaints(const Json& complaints);
+/// Which of the two generations' names a body uses for hosts and paths.
+enum class Spelling { request_path, uris };
+[[nodiscard]] Spelling spelling_of(const Json& given);
+
+/// Complaints about the service and the route under the names that generation has for their fields.
+[[nodiscard]] Json legacy_complaints(const Json& complaints, Spelling spelling);
 
 }  // namespace gateway::admin
