@@ -47,6 +47,8 @@ bool is_normal(std::string_view path) {
 std::size_t recode(std::string_view path, char* out) {
   static constexpr char digits[] = "0123456789ABCDEF";
   std::size_t size = 0;
+  // Resolving in place counts on a slash before every segment.
+  if (!path.starts_with('/')) out[size++] = '/';
   const auto escaped = [&](unsigned char byte) {
     out[size++] = '%';
     out[size++] = digits[byte >> 4];
