@@ -87,7 +87,7 @@ HeadState RequestParser::parse(std::string_view buffer, RequestHead& head) {
       break;
   }
   std::string_view text = buffer.substr(0, scanner_.length());
-  while (text.front() == '\r') text.remove_prefix(2);
+  while (text.starts_with("\r\n")) text.remove_prefix(2);
   const std::size_t end = text.find('\r');
   if (end > limits_.max_target_bytes + 2 * max_method_bytes) return fail(414, "the target is too long");
   if (scanner_.length() > limits_.max_head_bytes) return fail(431, "the head is too large");

@@ -106,7 +106,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Refused{"GET /" + std::string(40000, 'a') + " HTTP/1.1\r\nHost: a\r\n\r\n", 414},
                     Refused{"CONNECT a:443 HTTP/1.1\r\nHost: a\r\n\r\n", 405}, Refused{"TRACE / HTTP/1.1\r\nHost: a\r\n\r\n", 405},
                     Refused{"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400}, Refused{"GET / HTTP/1.1\r\n Host: a\r\n\r\n", 400}, Refused{"GET / HTTP/1.1\nHost: a\n\n", 400},
-                    Refused{"\x16\x03\x01\x02", 400}, Refused{"GET ftp://a/ HTTP/1.1\r\nHost: a\r\n\r\n", 400},
+                    Refused{"\x16\x03\x01\x02", 400}, Refused{"\rt\r\n\r\n", 400}, Refused{"\r\n\rG\r\n\r\n", 400}, Refused{"GET ftp://a/ HTTP/1.1\r\nHost: a\r\n\r\n", 400},
                     Refused{"GET http://user@a/ HTTP/1.1\r\nHost: a\r\n\r\n", 400}, Refused{std::string(40, 'G'), 400},
                     Refused{"GET /" + std::string(9000, 'a'), 414}, Refused{"GET /" + std::string(8200, 'a') + " HTTP/1.1\r\nHost: a\r\n\r\n", 414},
                     Refused{with("X: " + std::string(40000, 'a') + "\r\n"), 431}));
