@@ -200,8 +200,10 @@ bool RequestParser::meaning(RequestHead& head) {
     if (head.authority.empty()) head.authority = host->value;
   }
   head.keep_alive = head.version == Version::http_1_1 ? !close : keep_alive && !close;
-  head.upgrade_websocket = upgrade && websocket && head.version == Version::http_1_1 && head.method == "GET";
   if (!framing(head)) return false;
+  // With a body on its way two things would be sent upstream at once.
+  const bool has_body = head.framing.kind == Framing::Kind::chunked || head.framing.length > 0;
+  head.upgrade_websocket = upgrade && websocket && head.version == Version::http_1_1 && head.method == "GET" && !has_body;
   head.expects_continue = false;
   if (expect != nullptr && head.version == Version::http_1_1) {
     if (!equals_ignoring_case(expect->value, "100-continue")) return failed(417, "an unknown expectation");

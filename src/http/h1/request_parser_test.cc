@@ -70,6 +70,13 @@ TEST(RequestParser, SeesAWebSocketUpgradeOnlyWhenBothHeadersSaySo) {
   EXPECT_FALSE(Parsed("GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\r\n").head.upgrade_websocket);
 }
 
+TEST(RequestParser, TakesAnUpgradeWithABodyForAnOrdinaryRequest) {
+  const std::string head = "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n";
+  EXPECT_FALSE(Parsed(head + "Content-Length: 5\r\n\r\n").head.upgrade_websocket);
+  EXPECT_FALSE(Parsed(head + "Transfer-Encoding: chunked\r\n\r\n").head.upgrade_websocket);
+  EXPECT_TRUE(Parsed(head + "Content-Length: 0\r\n\r\n").head.upgrade_websocket);
+}
+
 struct Refused {
   std::string bytes;
   unsigned status;
