@@ -16,7 +16,8 @@ namespace gateway::net {
 ///
 /// Asio tries every read at once, and only then waits. Reading ahead, as our streams do, that first try finds
 /// nothing nearly always: one wasted system call per read. The kernel tells with the data how much more there is
-/// (TCP_INQ; one, when only the end of the stream is left), so that the next try can be saved, and no end is missed.
+/// (TCP_INQ; one, when only the end of the stream is left), so that the next try can be saved, and no end is missed. A
+/// reset is: whoever reads by these must look for one (Stream::look_for_reset).
 /// Where it does not tell (unix sockets), nothing is saved. The io_uring back end has no such try.
 class HintedBuffer {
  public:

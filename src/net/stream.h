@@ -19,7 +19,7 @@
 
 namespace gateway::net {
 
-/// A connected socket (TCP or unix) with its input buffer and one deadline.
+/// A connected socket (TCP or unix) with its input buffer and its deadlines.
 ///
 /// It reads ahead: `arm` starts a read that nobody waits for, which both brings the next message and tells
 /// when the other side goes away. Its thread is the loop's. All waits end with timed_out when the deadline
@@ -55,12 +55,19 @@ class Stream {
   /// The other side has sent its last byte (which data() may still hold).
   [[nodiscard]] bool ended() const noexcept { return ended_; }
   [[nodiscard]] bool reading() const noexcept { return reading_; }
+  /// Somebody waits for data (or for the end).
+  [[nodiscard]] bool awaited() const noexcept { return waiting_ != nullptr; }
+  /// data(), for those who rearrange it in place before they consume it.
+  [[nodiscard]] char* bytes() noexcept { return block_.data() + begin_; }
 
   /// Starts reading ahead, unless that is going on already, the other side ended, or no room is left.
   void arm();
-  /// The same, unless something lies here unread already: its block may be wanted at any time.
+  /// The same, unless something lies here unread already: its block may be wanted at any time. Waiting may be long:
+  /// a block that was made larger for a body is not kept for it.
   void read_ahead() {
-    if (data().empty()) arm();
+    if (!data().empty()) return;
+    release_block();
+    arm();
   }
 
   /// Gives away the block that holds the first `bytes` of data(), so that views into them stay valid;
@@ -129,8 +136,11 @@ class Stream {
   };
   [[nodiscard]] Connect connect(const SocketAddress& peer) { return Connect(*this, peer); }
 
+  /// For all waits from here on.
   void expires_after(std::chrono::milliseconds after) noexcept { deadline_.set(after); }
   void never_expires() noexcept { deadline_.clear(); }
+  /// How long a write may wait for the other side to take some of its bytes; zero: for ever.
+  void write_timeout(std::chrono::milliseconds longest) noexcept { write_timeout_ = longest; }
   [[nodiscard]] bool timed_out() const noexcept { return timed_out_; }
 
   /// Ends all waits.
@@ -157,6 +167,8 @@ class Stream {
  private:
   void on_read(const boost::system::error_code& error, std::size_t bytes);
   [[nodiscard]] boost::system::error_code explain(const boost::system::error_code& error) const noexcept;
+  static void expired(void* owner) noexcept;
+  void look_for_reset() noexcept;
 
   Loop& loop_;
   Socket socket_;
@@ -168,10 +180,15 @@ class Stream {
   bool ended_ = false;
   bool timed_out_ = false;
   bool interrupted_ = false;
+  bool reset_ = false;
   boost::system::error_code error_;  // of the last read
   std::coroutine_handle<> waiting_;  // for data, or for the end
   Observer* observer_ = nullptr;
   Deadline deadline_;
+  // Of its own, since a body may be read from a connection while an answer is written to it.
+  Deadline write_deadline_;
+  std::chrono::milliseconds write_timeout_{0};
+  Deadline second_look_;
 };
 
 }  // namespace gateway::net

@@ -26,8 +26,8 @@ ConnectionPtr Pool::take(const net::SocketAddress& peer) {
     list.pop_back();
     connection->stream_.observe(nullptr);
     connection->stream_.never_expires();
-    // Bytes that nobody asked for would be taken for the next answer.
-    if (connection->stream_.data().empty()) {
+    // Bytes that nobody asked for would be taken for the next answer; and one whose time is up is being ended.
+    if (connection->stream_.data().empty() && !connection->stream_.timed_out()) {
       ++connection->requests_;
       return connection;
     }
@@ -57,7 +57,7 @@ void Pool::give_back(ConnectionPtr connection) {
   net::Stream& stream = connection->stream_;
   const bool worn_out = limits_.requests != 0 && connection->requests_ >= limits_.requests;
   std::vector<ConnectionPtr>& list = idle_[connection->peer_];
-  if (worn_out || stream.ended() || !stream.data().empty() || list.size() >= limits_.idle_per_peer) {
+  if (worn_out || stream.ended() || stream.timed_out() || !stream.data().empty() || list.size() >= limits_.idle_per_peer) {
     return discard(std::move(connection));
   }
   if (limits_.idle.count() > 0) {
@@ -66,7 +66,7 @@ void Pool::give_back(ConnectionPtr connection) {
     stream.never_expires();
   }
   stream.observe(connection.get());
-  stream.arm();
+  stream.read_ahead();
   list.push_back(std::move(connection));
 }
 
