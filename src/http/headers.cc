@@ -177,6 +177,7 @@ void Headers::set_where(Same&& same, Header header) {
   const auto first = may_have(header.id) ? std::find_if(list_.begin(), list_.end(), same) : list_.end();
   if (first == list_.end()) return add(header);
   first->value = header.value;
+  first->of_this_hop = false;
   list_.erase(std::remove_if(first + 1, list_.end(), same), list_.end());
 }
 

@@ -72,6 +72,7 @@ struct Header {
   std::string_view name;   ///< as it came
   std::string_view value;  ///< without surrounding white space
   Name id = Name::other;
+  bool of_this_hop = false;  ///< Connection names it (RFC 9110, 7.6.1): not to be passed on
 };
 
 /// A flat list in the order and spelling it came in. Names and values are views: into the connection's
@@ -93,7 +94,7 @@ class Headers {
     present_ |= bit(header.id);
     list_.push_back(header);
   }
-  /// Replaces the first and removes the rest, or adds.
+  /// Replaces the first and removes the rest, or adds. What is set here is meant for the next hop.
   void set(std::string_view name, std::string_view value);
   void set(Name id, std::string_view value);
   std::size_t remove(std::string_view name);  ///< how many there were

@@ -11,6 +11,7 @@
 #include "proxy/error_page.h"
 #include "proxy/finish.h"
 #include "proxy/reply.h"
+#include "proxy/upstream_head.h"
 #include "proxy/worker.h"
 
 namespace gateway::proxy {
@@ -152,6 +153,7 @@ void Connection::take_head(Request& request, std::size_t head_bytes) {
   const Result<bool> whole = request.body.begin(request.head.framing, rest, {options.max_body_bytes, options.body_timeout});
   if (!whole) {
     request.body_refused = whole.error().code;
+  mark_hop_by_hop(request.head.headers);
     request.head_block = stream_.take_block(head_bytes);
     return;
   }

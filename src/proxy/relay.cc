@@ -93,6 +93,7 @@ Task<Result<Relay::End>> Relay::run(Upload& upload) {
   for (;;) {
     const Result<bool> here = take_head();
     if (!here) co_return here.error();
+  mark_hop_by_hop(head_.headers);
     if (*here) break;
     if (std::exchange(interim_here_, false)) {
       const Status passed = co_await pass_interim();
@@ -162,6 +163,7 @@ Result<bool> Relay::take_head() {
   return true;
 }
 
+  mark_hop_by_hop(head_.headers);
 // The head's views must outlive what is read next. When the whole answer is here, its block is simply kept.
 void Relay::keep_block(std::size_t head_bytes) {
   const std::size_t buffered = upstream_.data().size() - head_bytes;

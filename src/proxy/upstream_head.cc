@@ -155,7 +155,7 @@ std::string_view forwarded_host(Request& request) {
   return told.empty() ? lower(request.arena, host_without_port(request.head.authority)) : told;
 }
 
-void remove_hop_by_hop(http::Headers& headers, bool keep_upgrade) {
+void mark_hop_by_hop(http::Headers& headers) {
   // Usually Connection says "close" or "keep-alive": nothing to look for.
   std::pmr::vector<std::string_view> named(&headers.arena());
   for (const http::Header& header : headers) {
@@ -166,9 +166,15 @@ void remove_hop_by_hop(http::Headers& headers, bool keep_upgrade) {
       if (!usual && !is_protected(id) && !is_hop_by_hop(id)) named.push_back(name);
     });
   }
-  headers.erase_if([&](const http::Header& header) {
-    if (is_hop_by_hop(header.id)) return !(keep_upgrade && header.id == Name::upgrade);
-    return !named.empty() && std::any_of(named.begin(), named.end(), [&](std::string_view name) { return http::equals_ignoring_case(name, header.name); });
+  if (named.empty()) return;
+  for (http::Header& header : headers) {
+    header.of_this_hop = std::any_of(named.begin(), named.end(), [&](std::string_view name) { return http::equals_ignoring_case(name, header.name); });
+  }
+}
+
+void remove_hop_by_hop(http::Headers& headers, bool keep_upgrade) {
+  headers.erase_if([keep_upgrade](const http::Header& header) {
+    return header.of_this_hop || (is_hop_by_hop(header.id) && !(keep_upgrade && header.id == Name::upgrade));
   });
 }
 

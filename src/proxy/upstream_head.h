@@ -14,7 +14,11 @@ void prepare_request_headers(Request& request, const Options& options);
 /// request's own in lower case and without its port.
 [[nodiscard]] std::string_view forwarded_host(Request& request);
 
-/// Removes what is meant for one hop only from a list, by its own Connection header too.
+/// Marks the headers that the list's own Connection names. For a request before any plugin sees it: what plugins set
+/// afterwards under such a name is ours, and stays.
+void mark_hop_by_hop(http::Headers& headers);
+
+/// Removes what is meant for one hop only: the marked ones, and those that always are.
 void remove_hop_by_hop(http::Headers& headers, bool keep_upgrade);
 
 }  // namespace gateway::proxy
