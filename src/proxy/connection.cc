@@ -149,8 +149,8 @@ void Connection::take_head(Request& request, std::size_t head_bytes) {
   request.head_bytes = head_bytes;
   request.close_after = !request.head.keep_alive || facts_.requests >= options.requests_per_connection;
   resolve_client_address(request.connection_facts, request.head.headers, options);
-  const std::string_view rest = stream_.data().substr(head_bytes);
-  const Result<bool> whole = request.body.begin(request.head.framing, rest, {options.max_body_bytes, options.body_timeout});
+  const Result<bool> whole = request.body.begin(request.head.framing, stream_.bytes() + head_bytes, stream_.data().size() - head_bytes,
+                                                {options.max_body_bytes, options.body_timeout});
   if (!whole) {
     request.body_refused = whole.error().code;
   mark_hop_by_hop(request.head.headers);

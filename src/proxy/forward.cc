@@ -46,6 +46,7 @@ class Forwarding {
   Task<void> run();
 
  private:
+  Task<bool> gather_body();
   void prepare();
   Task<bool> resolve();
   Task<Status> send_pieces(net::Stream& stream);
@@ -77,7 +78,23 @@ void Forwarding::prepare() {
   if (request_.upstream->literal) peer_ = *request_.upstream->literal;
 }
 
+// A body up to a limit waits here until it is whole: then it can be sent again, to another peer. Larger ones stream.
+Task<bool> Forwarding::gather_body() {
+  const http::Framing& framing = request_.body.framing();
+  const std::size_t limit = worker_.options().max_retry_body_bytes;
+  if (framing.kind == http::Framing::Kind::length && framing.length > limit) co_return true;
+  const Result<bool> whole = co_await request_.body.gather(limit);
+  if (whole) co_return true;
+  failure_ = status_of(whole.error());
+  if (failure_ == 0) request_.connection.client_left();
+  co_return false;
+}
+
 Task<void> Forwarding::run() {
+  if (!request_.body.buffered() && request_.exchange.route->request_buffering) {
+    const bool going_on = co_await gather_body();
+    if (!going_on) co_return co_await give_up();
+  }
   prepare();
   unsigned left = service_.retries + 1;
   bool fresh = false;  // not on a kept connection
@@ -212,7 +229,6 @@ Task<Attempt> Forwarding::converse(ConnectionPtr connection) {
   }
   if (upload.failure() != 0) {
     failure_ = upload.failure();
-    failure_text_ = standard_message(failure_);
     co_return Attempt::failed;
   }
   co_return after_failure(end.error(), reused);

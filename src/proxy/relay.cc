@@ -48,26 +48,11 @@ Result<ResponseBody::Piece> ResponseBody::poll() {
     done_ = upstream_.ended();
     return Piece{payload, done_};
   }
-  for (;;) {
-    const BodyDecoder::Fed fed = decoder_->feed(upstream_.data().substr(consume_next_));
-    if (fed.state == BodyDecoder::State::malformed) return malformed("reading the response body");
-    done_ = fed.state == BodyDecoder::State::done;
-    consume_next_ += fed.consumed;
-    if (!fed.payload.empty()) {
-      // Look one step ahead: an end that has arrived goes out with the last piece.
-      if (!done_) {
-        BodyDecoder probe = *decoder_;
-        const BodyDecoder::Fed end = probe.feed(upstream_.data().substr(consume_next_));
-        if (end.state == BodyDecoder::State::done && end.payload.empty()) {
-          *decoder_ = probe;
-          consume_next_ += end.consumed;
-          done_ = true;
-        }
-      }
-      return Piece{fed.payload, done_};
-    }
-    if (done_ || fed.state == BodyDecoder::State::need_more) return Piece{{}, done_};
-  }
+  const BodyDecoder::Fed fed = decoder_->gather(upstream_.bytes(), upstream_.data().size());
+  if (fed.state == BodyDecoder::State::malformed) return malformed("reading the response body");
+  done_ = fed.state == BodyDecoder::State::done;
+  consume_next_ = fed.consumed;
+  return Piece{fed.payload, done_};
 }
 
 Task<Result<ResponseBody::Piece>> ResponseBody::next(std::chrono::milliseconds timeout) {

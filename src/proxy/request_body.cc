@@ -1,5 +1,9 @@
 #include "proxy/request_body.h"
 
+#include <boost/asio/error.hpp>
+#include <cstring>
+#include <utility>
+
 namespace gateway::proxy {
 namespace {
 
@@ -33,7 +37,14 @@ boost::system::error_code make_error_code(BodyError error) noexcept {
   return {static_cast<int>(error), category};
 }
 
-Result<bool> RequestBody::begin(const Framing& framing, std::string_view rest, const Limits& limits) {
+unsigned status_of(const Error& error) noexcept {
+  if (error.code == make_error_code(BodyError::too_large)) return 413;
+  if (error.code == make_error_code(BodyError::malformed)) return 400;
+  if (error.code == boost::asio::error::timed_out) return 408;
+  return 0;
+}
+
+Result<bool> RequestBody::begin(const Framing& framing, char* rest, std::size_t size, const Limits& limits) {
   framing_ = framing;
   limits_ = limits;
   if (framing.kind == Framing::Kind::none) return true;
@@ -42,12 +53,12 @@ Result<bool> RequestBody::begin(const Framing& framing, std::string_view rest, c
   }
   complete_ = buffered_ = false;
   if (framing.kind == Framing::Kind::length) {
-    if (rest.size() < framing.length) {
+    if (size < framing.length) {
       decoder_.emplace(framing, &trailers_);
       return false;
     }
     taken_ = static_cast<std::size_t>(framing.length);
-    if (taken_ > 0) pieces_.push_back(rest.substr(0, taken_));
+    if (taken_ > 0) pieces_.emplace_back(rest, taken_);
     received_ = taken_;
     complete_ = buffered_ = true;
     return true;
@@ -55,7 +66,7 @@ Result<bool> RequestBody::begin(const Framing& framing, std::string_view rest, c
   decoder_.emplace(framing, &trailers_);
   std::size_t at = 0;
   for (;;) {
-    const BodyDecoder::Fed fed = decoder_->feed(rest.substr(at));
+    const BodyDecoder::Fed fed = decoder_->feed({rest + at, size - at});
     at += fed.consumed;
     if (!fed.payload.empty()) pieces_.push_back(fed.payload);
     received_ += fed.payload.size();
@@ -64,6 +75,7 @@ Result<bool> RequestBody::begin(const Framing& framing, std::string_view rest, c
     if (fed.state == BodyDecoder::State::done) {
       taken_ = at;
       complete_ = buffered_ = true;
+      if (pieces_.size() > 1) join_pieces(rest);
       return true;
     }
     if (fed.state == BodyDecoder::State::need_more || pieces_.size() > max_pieces_with_head) break;
@@ -76,6 +88,16 @@ Result<bool> RequestBody::begin(const Framing& framing, std::string_view rest, c
   return false;
 }
 
+// Their bytes lie in `memory`, in this order. One piece costs one write.
+void RequestBody::join_pieces(char* memory) noexcept {
+  char* end = memory;
+  for (const std::string_view piece : pieces_) {
+    std::memmove(end, piece.data(), piece.size());
+    end += piece.size();
+  }
+  pieces_.assign(1, {memory, static_cast<std::size_t>(end - memory)});
+}
+
 std::uint64_t RequestBody::buffered_size() const noexcept {
   std::uint64_t size = 0;
   for (const std::string_view piece : pieces_) size += piece.size();
@@ -83,10 +105,10 @@ std::uint64_t RequestBody::buffered_size() const noexcept {
 }
 
 Task<Result<std::string_view>> RequestBody::next() {
-  // Whole in memory, or the beginning that a plugin had read before it gave up.
+  if (!buffered_) started_ = true;
+  // Whole in memory, or the beginning that was read before that had to be given up.
   if (next_piece_ < pieces_.size()) co_return pieces_[next_piece_++];
   if (buffered_) co_return std::string_view{};
-  started_ = true;
   Result<std::string_view> piece = co_await read_piece();
   co_return piece;
 }
@@ -101,7 +123,7 @@ Task<Result<std::string_view>> RequestBody::read_piece() {
     if (!sent) co_return Error{sent.error().code, Origin::client, "asking for the request body"};
   }
   while (!complete_) {
-    const BodyDecoder::Fed fed = decoder_->feed(client_.data());
+    const BodyDecoder::Fed fed = decoder_->gather(client_.bytes(), client_.data().size());
     received_ += fed.payload.size();
     if (fed.state == BodyDecoder::State::malformed) co_return failed(BodyError::malformed);
     if (limits_.max_bytes != 0 && received_ > limits_.max_bytes) co_return failed(BodyError::too_large);
@@ -123,34 +145,39 @@ Task<Result<std::string_view>> RequestBody::read_piece() {
   co_return std::string_view{};
 }
 
-Task<Result<std::string_view>> RequestBody::read_all(std::size_t limit) {
-  if (!whole_.empty()) co_return std::string_view(whole_);
-  if (buffered_ && pieces_.empty()) co_return std::string_view{};
-  if (buffered_ && pieces_.size() == 1) co_return pieces_.front();
-  if (buffered_) {
-    for (const std::string_view piece : pieces_) whole_ += piece;
-  } else {
-    if (framing_.kind == Framing::Kind::length && framing_.length > limit) co_return failed(BodyError::too_large);
-    while (!complete_) {
-      const Result<std::string_view> piece = co_await next();
-      if (!piece) co_return piece.error();
+Task<Result<bool>> RequestBody::gather(std::size_t limit) {
+  if (buffered_) co_return true;
+  std::optional<Error> failure;
+  while (!complete_ && !failure && whole_.size() <= limit) {
+    const Result<std::string_view> piece = co_await read_piece();
+    if (piece) {
       whole_ += *piece;
-      if (whole_.size() > limit) break;
+    } else {
+      failure = piece.error();
     }
-    client_.consume(consume_next_);
-    consume_next_ = 0;
   }
+  client_.consume(std::exchange(consume_next_, 0));
   // What was read is kept for the upstream, whole or not.
   pieces_.assign(1, std::string_view(whole_));
   next_piece_ = 0;
+  if (failure) co_return *failure;
   buffered_ = complete_;
-  if (!complete_) co_return failed(BodyError::too_large);
-  co_return std::string_view(whole_);
+  if (complete_) client_.read_ahead();
+  co_return complete_;
+}
+
+Task<Result<std::string_view>> RequestBody::read_all(std::size_t limit) {
+  if (!buffered_ && framing_.kind == Framing::Kind::length && framing_.length > limit) co_return failed(BodyError::too_large);
+  const Result<bool> whole = co_await gather(limit);
+  if (!whole) co_return whole.error();
+  if (!*whole || buffered_size() > limit) co_return failed(BodyError::too_large);
+  co_return pieces_.empty() ? std::string_view{} : pieces_.front();
 }
 
 void RequestBody::replace(std::string body) {
   whole_ = std::move(body);
   pieces_.clear();
+  trailers_.clear();
   if (!whole_.empty()) pieces_.push_back(whole_);
   framing_ = {Framing::Kind::length, whole_.size()};
 }

@@ -22,6 +22,9 @@ namespace gateway::proxy {
 enum class BodyError { malformed = 1, too_large, ended_early };
 [[nodiscard]] boost::system::error_code make_error_code(BodyError error) noexcept;
 
+/// What a client is told when its body failed so: 400, 408 or 413; 0 when there is nobody to tell.
+[[nodiscard]] unsigned status_of(const Error& error) noexcept;
+
 /// A request's body as it comes from the client: whole when it came with the head, else piece by piece.
 ///
 /// Errors of next() and read_all(): BodyError, or the network's; Origin::client.
@@ -34,9 +37,9 @@ class RequestBody final : public plugin::BodyReader {
 
   RequestBody(net::Stream& client, http::Arena& arena) : client_(client), arena_(arena), trailers_(arena) {}
 
-  /// Looks at what came with the head, `rest` being the bytes behind it: true when the body is in there
-  /// whole, `taken()` bytes of it. Then the caller keeps those bytes alive.
-  Result<bool> begin(const http::Framing& framing, std::string_view rest, const Limits& limits);
+  /// Looks at what came with the head, the `size` bytes at `rest`: true when the body is in there whole,
+  /// `taken()` bytes of it. Then the caller keeps those bytes, which may have been rearranged, alive.
+  Result<bool> begin(const http::Framing& framing, char* rest, std::size_t size, const Limits& limits);
   [[nodiscard]] std::size_t taken() const noexcept { return taken_; }
 
   /// To be called before the first next() where the client waits for 100 (Continue).
@@ -45,6 +48,8 @@ class RequestBody final : public plugin::BodyReader {
   /// The next piece, valid until the next call; empty at the end.
   Task<Result<std::string_view>> next();
 
+  /// Reads until all is in memory or it is more than `limit`, which next() gives out first then. True: it is whole.
+  Task<Result<bool>> gather(std::size_t limit);
   Task<Result<std::string_view>> read_all(std::size_t limit) override;
   void replace(std::string body) override;
 
@@ -65,6 +70,7 @@ class RequestBody final : public plugin::BodyReader {
 
  private:
   Task<Result<std::string_view>> read_piece();
+  void join_pieces(char* memory) noexcept;
 
   net::Stream& client_;
   http::Arena& arena_;
@@ -73,7 +79,7 @@ class RequestBody final : public plugin::BodyReader {
   std::optional<http::h1::BodyDecoder> decoder_;
   std::pmr::vector<std::string_view> pieces_{&arena_};
   http::Headers trailers_;
-  std::string whole_;            // of read_all, or what replaced it
+  std::string whole_;            // of gather, or what replaced it
   std::size_t taken_ = 0;
   std::size_t next_piece_ = 0;
   std::size_t consume_next_ = 0; // bytes of the stream that the last piece covered

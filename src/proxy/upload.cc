@@ -1,6 +1,5 @@
 #include "proxy/upload.h"
 
-#include <boost/asio/error.hpp>
 #include <utility>
 
 #include "proxy/connection.h"
@@ -64,16 +63,8 @@ Task<Status> Upload::send_piece(std::string_view piece) {
 }
 
 void Upload::client_failed(const Error& error) {
-  if (error.code == make_error_code(BodyError::too_large)) {
-    failure_ = 413;
-  } else if (error.code == boost::asio::error::timed_out) {
-    failure_ = 408;
-  } else if (error.code == make_error_code(BodyError::malformed)) {
-    failure_ = 400;
-  } else {
-    request_.connection.client_left();
-    return;
-  }
+  failure_ = status_of(error);
+  if (failure_ == 0) return request_.connection.client_left();
   // The upstream must not take what it has for a whole request.
   upstream_.cancel();
 }

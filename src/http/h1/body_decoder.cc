@@ -1,6 +1,7 @@
 #include "http/h1/body_decoder.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "http/h1/syntax.h"
 
@@ -10,6 +11,8 @@ namespace {
 // What extensions and trailers may take in all: they carry little, and cost us without carrying a body.
 constexpr std::size_t max_framing_bytes = 16384;
 constexpr unsigned max_size_digits = 15;  // well below overflow
+// From here on a piece is worth a system call of its own.
+constexpr std::size_t fair_piece_bytes = 4096;
 
 int hex_value(char c) noexcept {
   if (c >= '0' && c <= '9') return c - '0';
@@ -23,7 +26,8 @@ int hex_value(char c) noexcept {
 bool is_allowed_trailer(const Header& field) {
   static constexpr std::string_view forbidden[] = {"cookie",        "set-cookie",    "content-encoding", "content-range", "cache-control",
                                                    "max-forwards",  "www-authenticate", "proxy-authenticate", "x-consumer-id",
-                                                   "x-consumer-username", "x-consumer-custom-id", "x-credential-identifier", "apikey"};
+                                                   "x-consumer-username", "x-consumer-custom-id", "x-credential-identifier", "x-anonymous-consumer",
+                                                   "x-consumer-groups",   "x-authenticated-groups", "apikey"};
   if (field.id != Name::other || field.name.find('_') != std::string_view::npos) return false;
   return std::none_of(std::begin(forbidden), std::end(forbidden), [&](std::string_view name) { return equals_ignoring_case(name, field.name); });
 }
@@ -37,6 +41,10 @@ BodyDecoder::BodyDecoder(const Framing& framing, Headers* trailers)
 
 BodyDecoder::Fed BodyDecoder::feed(std::string_view input) {
   Fed fed;
+  if (step_ == Step::broken) {
+    fed.state = State::malformed;
+    return fed;
+  }
   if (step_ == Step::length) {
     const auto part = static_cast<std::size_t>(std::min<std::uint64_t>(left_, input.size()));
     left_ -= part;
@@ -55,12 +63,31 @@ BodyDecoder::Fed BodyDecoder::feed(std::string_view input) {
       return fed;
     }
     if (!framing_byte(input[fed.consumed++])) {
+      step_ = Step::broken;
       fed.state = State::malformed;
       return fed;
     }
   }
   fed.state = step_ == Step::end ? State::done : State::need_more;
   return fed;
+}
+
+BodyDecoder::Fed BodyDecoder::gather(char* input, std::size_t size) {
+  Fed all = feed({input, size});
+  while (all.state == State::data && all.consumed < size) {
+    BodyDecoder ahead = *this;
+    const Fed next = ahead.feed({input + all.consumed, size - all.consumed});
+    if (!next.payload.empty() && all.payload.size() >= fair_piece_bytes) break;
+    *this = std::move(ahead);
+    if (next.state == State::malformed) break;  // what came before it is whole; the next call tells
+    char* const end = input + (all.payload.data() - input) + all.payload.size();
+    std::memmove(end, next.payload.data(), next.payload.size());
+    all.payload = {all.payload.data(), all.payload.size() + next.payload.size()};
+    all.consumed += next.consumed;
+    if (next.state == State::done) all.state = State::done;
+    if (next.state != State::data) break;
+  }
+  return all;
 }
 
 bool BodyDecoder::framing_byte(char c) {
@@ -110,6 +137,7 @@ bool BodyDecoder::framing_byte(char c) {
     case Step::length:
     case Step::data:
     case Step::end:
+    case Step::broken:
       break;
   }
   return false;

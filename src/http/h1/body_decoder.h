@@ -31,8 +31,12 @@ class BodyDecoder {
 
   Fed feed(std::string_view input);
 
+  /// As feed, but goes on to what the input holds behind a small piece and joins the payloads in place: who sends tiny
+  /// chunks must not make us write each of them on its own. An end that is there already comes with the last payload.
+  Fed gather(char* input, std::size_t size);
+
  private:
-  enum class Step : std::uint8_t { length, size_first, size, extension, size_feed, data, data_return, data_feed, trailer, trailer_feed, end };
+  enum class Step : std::uint8_t { length, size_first, size, extension, size_feed, data, data_return, data_feed, trailer, trailer_feed, end, broken };
 
   bool framing_byte(char c);
   bool trailer_line();

@@ -71,6 +71,38 @@ TEST(BodyDecoder, CountsABodyOfKnownLength) {
   EXPECT_EQ(out.consumed, 5U);
 }
 
+TEST(BodyDecoder, JoinsSmallPiecesInPlace) {
+  std::string input = "1\r\na\r\n2;x\r\nbc\r\n3\r\ndef\r\n0\r\n\r\nNEXT";
+  BodyDecoder decoder(chunked, nullptr);
+  const BodyDecoder::Fed fed = decoder.gather(input.data(), input.size());
+  EXPECT_EQ(fed.payload, "abcdef");
+  EXPECT_EQ(fed.state, State::done) << "the end comes with the last piece";
+  EXPECT_EQ(input.substr(fed.consumed), "NEXT");
+}
+
+TEST(BodyDecoder, JoinsNothingToAPieceThatIsLargeEnough) {
+  const std::string large(5000, 'x');
+  std::string input = "1388\r\n" + large + "\r\n1\r\na\r\n0\r\n\r\n";
+  BodyDecoder decoder(chunked, nullptr);
+  const BodyDecoder::Fed first = decoder.gather(input.data(), input.size());
+  EXPECT_EQ(first.payload, large);
+  EXPECT_EQ(first.state, State::data);
+  const BodyDecoder::Fed second = decoder.gather(input.data() + first.consumed, input.size() - first.consumed);
+  EXPECT_EQ(second.payload, "a");
+  EXPECT_EQ(second.state, State::done);
+}
+
+TEST(BodyDecoder, GivesOutWhatCameBeforeAMalformedChunkAndThenFailsForGood) {
+  std::string input = "1\r\na\r\n1\r\nbXX";
+  BodyDecoder decoder(chunked, nullptr);
+  const BodyDecoder::Fed fed = decoder.gather(input.data(), input.size());
+  EXPECT_EQ(fed.payload, "ab");
+  EXPECT_EQ(fed.state, State::data);
+  EXPECT_EQ(decoder.gather(input.data() + fed.consumed, input.size() - fed.consumed).state, State::malformed);
+  EXPECT_EQ(decoder.feed("").state, State::malformed);
+  EXPECT_EQ(decoder.feed("0\r\n\r\n").state, State::malformed);
+}
+
 TEST(BodyDecoder, GoesOnFromACopy) {
   BodyDecoder decoder(chunked, nullptr);
   (void)decoder.feed("3\r\nabc");
