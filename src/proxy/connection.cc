@@ -19,14 +19,12 @@ namespace {
 
 // Small, since every idle connection holds one; a larger head or body takes a larger block for its time.
 constexpr std::size_t input_bytes = 4096;
-// A FIN may mean "I am gone" or "that was my last request": this long the answer is still awaited.
-constexpr std::chrono::milliseconds half_close_grace{1000};
 // A client that was not told that its connection ends may have sent the next request already.
 constexpr std::chrono::milliseconds drain_grace{1000};
 // After a refusal the client may still be sending: its bytes are read and dropped, so that the answer is
 // not lost to a reset (RFC 9112, 9.6).
-constexpr std::chrono::milliseconds linger_time{2000};
-constexpr std::size_t linger_bytes = 1 << 20;
+constexpr std::chrono::milliseconds linger_time{10000};
+constexpr std::chrono::milliseconds linger_silence{2000};
 
 }  // namespace
 
@@ -53,14 +51,20 @@ Connection::Connection(Worker& worker, int descriptor, const net::SocketAddress&
   facts_.serial = worker.next_serial();
   facts_.trusted = is_trusted(peer_ip_, options);
   stream_.observe(this);
+  stream_.write_timeout(options.send_timeout);
+}
+
+void Connection::watch_for(net::Stream* upstream) noexcept {
+  upstream_ = upstream;
+  if (upstream != nullptr) awaits_upstream();
 }
 
 void Connection::stream_ended() {
-  if (between_requests_) return;
+  if (between_requests_ || tunnel_) return;
   if (!stream_.ended()) {
     give_up_upstream();  // a reset: nobody can be waiting
   } else if (upstream_ != nullptr) {
-    half_closed_.set(half_close_grace);
+    awaits_upstream();
   }
 }
 
@@ -108,6 +112,7 @@ Task<bool> Connection::wait_for_first_byte() {
   between_requests_ = true;
   worker_.count_waiting(1);
   stream_.expires_after(draining_ ? std::min(drain_grace, time_between_requests()) : time_between_requests());
+  stream_.release_block();
   while (stream_.data().empty()) {
     const Result<bool> more = co_await stream_.more();
     if (!more || !*more) break;
@@ -135,7 +140,7 @@ Task<RequestPtr> Connection::next_request() {
     if (!stream_.reading() && stream_.data().size() >= input_bytes) stream_.reserve(options.head.max_head_bytes + 1024);
     const Result<bool> more = co_await stream_.more();
     if (more && *more) continue;
-    // Nobody to answer when the client has left; one that is merely slow hears why.
+    // Nobody to answer: the client has left, or has not got a request out in all its time.
     co_return RequestPtr(nullptr, {&worker_});
   }
   stream_.never_expires();
@@ -148,12 +153,12 @@ void Connection::take_head(Request& request, std::size_t head_bytes) {
   const Options& options = worker_.options();
   request.head_bytes = head_bytes;
   request.close_after = !request.head.keep_alive || facts_.requests >= options.requests_per_connection;
+  mark_hop_by_hop(request.head.headers);
   resolve_client_address(request.connection_facts, request.head.headers, options);
   const Result<bool> whole = request.body.begin(request.head.framing, stream_.bytes() + head_bytes, stream_.data().size() - head_bytes,
                                                 {options.max_body_bytes, options.body_timeout});
   if (!whole) {
     request.body_refused = whole.error().code;
-  mark_hop_by_hop(request.head.headers);
     request.head_block = stream_.take_block(head_bytes);
     return;
   }
@@ -178,12 +183,12 @@ Task<void> Connection::refuse(Request& request, unsigned status, std::string_vie
 
 Task<void> Connection::linger() {
   stream_.shutdown_send();
-  stream_.expires_after(linger_time);
-  std::size_t dropped = 0;
+  const Steady::time_point end = Steady::now() + linger_time;
   for (;;) {
-    dropped += stream_.data().size();
     stream_.consume(stream_.data().size());
-    if (dropped > linger_bytes) break;
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(end - Steady::now());
+    if (left.count() <= 0) break;
+    stream_.expires_after(std::min(linger_silence, left));
     const Result<bool> more = co_await stream_.more();
     if (!more || !*more) break;
   }

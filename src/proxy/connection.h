@@ -38,7 +38,17 @@ class Connection final : net::Stream::Observer {
   [[nodiscard]] net::Stream& stream() noexcept { return stream_; }
 
   /// The upstream connection of the request under way, to be cancelled when the client leaves.
-  void watch_for(net::Stream* upstream) noexcept { upstream_ = upstream; }
+  void watch_for(net::Stream* upstream) noexcept;
+  /// From here on the client's end of sending is passed on, and no sign that it has left.
+  void becomes_a_tunnel() noexcept {
+    tunnel_ = true;
+    half_closed_.clear();
+  }
+  /// An answer is being written (then the writing itself tells when the client is gone), or the upstream is awaited.
+  void writes() noexcept { half_closed_.clear(); }
+  void awaits_upstream() noexcept {
+    if (stream_.ended() && !tunnel_) half_closed_.set(half_close_grace);
+  }
   /// The next answer is the last one, and says so.
   [[nodiscard]] bool draining() const noexcept { return draining_; }
   [[nodiscard]] bool client_gone() const noexcept { return client_gone_; }
@@ -47,6 +57,9 @@ class Connection final : net::Stream::Observer {
 
  private:
   friend class Worker;
+  // A FIN may mean "I am gone" or "that was my last request": this long the upstream may still be silent.
+  static constexpr std::chrono::milliseconds half_close_grace{1000};
+
   void stream_ended() override;
   void give_up_upstream() noexcept;
 
@@ -67,6 +80,7 @@ class Connection final : net::Stream::Observer {
   bool client_gone_ = false;
   bool draining_ = false;
   bool aborted_ = false;
+  bool tunnel_ = false;
   bool between_requests_ = true;
   std::size_t place_ = 0;      // in the worker's list
 };

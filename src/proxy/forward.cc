@@ -104,6 +104,10 @@ Task<void> Forwarding::run() {
     sent_ = false;
     Result<ConnectionPtr> connection = fresh ? ConnectionPtr() : worker_.pool().take(peer_);
     if (!*connection) connection = co_await worker_.pool().connect(peer_, service_.connect_timeout);
+    if (request_.connection.client_gone()) {
+      if (connection) Pool::discard(std::move(*connection));
+      break;
+    }
     Attempt outcome;
     if (connection) {
       outcome = co_await converse(std::move(*connection));
@@ -187,7 +191,7 @@ Task<Attempt> Forwarding::converse(ConnectionPtr connection) {
   net::Stream& stream = connection->stream();
   request_.connection.watch_for(&stream);
   const bool reused = connection->reused();
-  stream.expires_after(service_.write_timeout);
+  stream.write_timeout(service_.write_timeout);
   sent_ = true;
   Status sent;
   if (request_.body.buffered() && (request_.body.pieces().size() > 1 || !request_.body.trailers().empty())) {
@@ -205,7 +209,7 @@ Task<Attempt> Forwarding::converse(ConnectionPtr connection) {
     co_return after_failure(sent.error(), reused);
   }
 
-  Upload upload(request_, stream, service_.write_timeout, service_.read_timeout);
+  Upload upload(request_, stream, service_.read_timeout);
   if (!request_.body.buffered()) upload.start();
   Relay relay(request_, stream, service_.read_timeout);
   const Result<Relay::End> end = co_await relay.run(upload);

@@ -64,6 +64,7 @@ Task<Result<ResponseBody::Piece>> ResponseBody::next(std::chrono::milliseconds t
     if (!upstream_.reading()) upstream_.reserve(stream_block_bytes);
     upstream_.expires_after(timeout);
     const Result<bool> more = co_await upstream_.more();
+    upstream_.never_expires();  // what the client needs for its part is not the upstream's fault
     if (!more) co_return upstream_error(more.error().code, "reading the response body");
     if (!*more && framing_.kind != Framing::Kind::until_close && upstream_.data().empty()) {
       co_return upstream_error(boost::asio::error::eof, "reading the response body");
@@ -74,24 +75,25 @@ Task<Result<ResponseBody::Piece>> ResponseBody::next(std::chrono::milliseconds t
 // Relay
 
 Task<Result<Relay::End>> Relay::run(Upload& upload) {
-  if (!upload.running()) upstream_.expires_after(timeout_);
   for (;;) {
     const Result<bool> here = take_head();
     if (!here) co_return here.error();
-  mark_hop_by_hop(head_.headers);
     if (*here) break;
     if (std::exchange(interim_here_, false)) {
       const Status passed = co_await pass_interim();
       if (!passed) co_return passed.error();
       continue;
     }
+    if (!upload.running()) upstream_.expires_after(timeout_);
     const Result<bool> more = co_await upstream_.more();
+    upstream_.never_expires();
     if (!more) co_return upstream_error(more.error().code, "reading the response head");
     if (!*more) co_return upstream_error(boost::asio::error::eof, "reading the response head");
   }
   request_.answered = Steady::now();
   request_.upstream_status = head_.status;
   request_.source = plugin::Record::Source::upstream;
+  mark_hop_by_hop(head_.headers);
   if (head_.status == 101) {
     if (!request_.head.upgrade_websocket) co_return malformed("switching protocols unasked");
     co_return co_await tunnel();
@@ -112,7 +114,7 @@ Task<Result<Relay::End>> Relay::run(Upload& upload) {
   std::string_view head = out_;
   for (;;) {
     const Pieces pieces = assemble(head, piece);
-    client_.expires_after(request_.connection.worker().options().send_timeout);
+    request_.connection.writes();
     const Status sent = co_await client_.write(pieces[0], pieces[1], pieces[2], pieces[3]);
     if (!written(sent, pieces)) co_return End::close;
     if (piece.last) break;
@@ -148,7 +150,6 @@ Result<bool> Relay::take_head() {
   return true;
 }
 
-  mark_hop_by_hop(head_.headers);
 // The head's views must outlive what is read next. When the whole answer is here, its block is simply kept.
 void Relay::keep_block(std::size_t head_bytes) {
   const std::size_t buffered = upstream_.data().size() - head_bytes;
@@ -162,6 +163,7 @@ void Relay::keep_block(std::size_t head_bytes) {
 }
 
 Task<Status> Relay::pass_interim() {
+  mark_hop_by_hop(head_.headers);
   remove_hop_by_hop(head_.headers, false);
   Output out(&request_.arena);
   write_response_head(out, head_.status, head_.reason, head_.headers);
@@ -214,7 +216,7 @@ void Relay::prepare_head() {
 }
 
 bool Relay::written(const Status& sent, const Pieces& pieces) noexcept {
-  client_.never_expires();
+  request_.connection.awaits_upstream();
   if (!sent) {
     request_.client_gone = request_.close_after = true;
     return false;
@@ -224,7 +226,7 @@ bool Relay::written(const Status& sent, const Pieces& pieces) noexcept {
 }
 
 Task<bool> Relay::write_client(Pieces pieces) {
-  client_.expires_after(request_.connection.worker().options().send_timeout);
+  request_.connection.writes();
   const Status sent = co_await client_.write(pieces[0], pieces[1], pieces[2], pieces[3]);
   co_return written(sent, pieces);
 }

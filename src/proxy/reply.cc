@@ -108,10 +108,10 @@ Task<void> send_reply(Request& request, http::Reply& reply) {
   const bool with_body = may_have_body(status) && request.head.method != "HEAD";
   const std::string_view body = with_body ? std::string_view(reply.body) : std::string_view{};
   net::Stream& client = request.connection.stream();
-  client.expires_after(request.connection.worker().options().send_timeout);
+  client.never_expires();  // a body that is read no further may have left a deadline behind
+  request.connection.writes();
   const std::string_view head = out;
   const Status sent = co_await client.write(head, body);
-  client.never_expires();
   if (sent) {
     request.sent_head_bytes = out.size();
     request.sent_bytes += out.size() + body.size();

@@ -3,25 +3,48 @@
 
 #include "proxy/connection.h"
 #include "proxy/relay.h"
+#include "proxy/worker.h"
 
 namespace gateway::proxy {
 namespace {
 
-/// One direction of a tunnel. Ends when its source ends, either side fails, or nothing moved for too long.
+/// What both directions share: their end, when either side fails or nothing has moved for too long.
+struct Common {
+  net::Stream& client;
+  net::Stream& upstream;
+  std::chrono::milliseconds idle;
+  bool over = false;  // a wait that had ended already when it was cancelled does not see that
+  net::Deadline deadline;
+
+  Common(net::Loop& loop, net::Stream& client_side, net::Stream& upstream_side, std::chrono::milliseconds longest)
+      : client(client_side),
+        upstream(upstream_side),
+        idle(longest),
+        deadline(
+            loop.deadlines(), [](void* tunnel) { static_cast<Common*>(tunnel)->end(); }, this) {
+    deadline.set(idle);
+  }
+
+  void end() noexcept {
+    over = true;
+    client.cancel();
+    upstream.cancel();
+  }
+};
+
+/// One direction of a tunnel. Ends with its source.
 struct Direction {
   net::Stream& from;
   net::Stream& to;
-  net::Stream& timed;  // whose deadline watches over both directions
-  std::chrono::milliseconds idle;
+  Common& common;
   std::uint64_t moved = 0;
-  bool failed = false;
 };
 
 Task<void> pump(Direction& direction) {
-  for (;;) {
+  while (!direction.common.over) {
     const std::string_view data = direction.from.data();
     if (!data.empty()) {
-      direction.timed.expires_after(direction.idle);
+      direction.common.deadline.set(direction.common.idle);
       const Status sent = co_await direction.to.write(data);
       if (!sent) break;
       direction.moved += data.size();
@@ -36,9 +59,7 @@ Task<void> pump(Direction& direction) {
     if (!more) break;
   }
   // A failure on either side ends both directions.
-  direction.failed = true;
-  direction.from.cancel();
-  direction.to.cancel();
+  direction.common.end();
 }
 
 /// Runs a direction beside another one.
@@ -70,10 +91,10 @@ Task<Result<Relay::End>> Relay::tunnel() {
   const bool sent = co_await write_client(pieces);
   if (!sent) co_return End::close;
 
-  request_.connection.watch_for(nullptr);
-  Direction down{upstream_, client_, upstream_, timeout_};
-  Direction up{client_, upstream_, upstream_, timeout_};
-  upstream_.expires_after(timeout_);
+  request_.connection.becomes_a_tunnel();
+  Common common(request_.connection.worker().loop(), client_, upstream_, timeout_);
+  Direction down{upstream_, client_, common};
+  Direction up{client_, upstream_, common};
   Beside beside{up};
   spawn(pump_beside(beside));
   co_await pump(down);

@@ -16,6 +16,8 @@ void Upload::start() {
 Task<void> Upload::run() {
   co_await pump();
   running_ = false;
+  // While the client took its time, the upstream was not to blame.
+  if (upstream_.awaited()) upstream_.expires_after(read_timeout_);
   if (waiting_) std::exchange(waiting_, nullptr).resume();
 }
 
@@ -42,7 +44,6 @@ Task<void> Upload::pump() {
     if (!sent) co_return;
   }
   complete_ = true;
-  upstream_.expires_after(read_timeout_);
   // From here on reading ahead tells us when the client leaves, or what it asks next.
   request_.connection.stream().read_ahead();
 }
@@ -55,10 +56,7 @@ Task<Status> Upload::send_piece(std::string_view piece) {
     chunk_head = write_chunk_size(size, piece.size());
     chunk_end = "\r\n";
   }
-  upstream_.expires_after(write_timeout_);
   Status sent = co_await upstream_.write(chunk_head, piece, chunk_end);
-  // While the client takes its time, the upstream is not to blame.
-  upstream_.never_expires();
   co_return sent;
 }
 

@@ -13,9 +13,9 @@ namespace gateway::proxy {
 /// before it has read everything. Bounded memory; a slow upstream slows the client.
 class Upload {
  public:
-  /// `write`: longest wait for the upstream to take a piece; `read`: for its answer once all is sent.
-  Upload(Request& request, net::Stream& upstream, std::chrono::milliseconds write, std::chrono::milliseconds read)
-      : request_(request), upstream_(upstream), write_timeout_(write), read_timeout_(read) {}
+  /// `read_timeout`: longest wait for the upstream's answer once all is sent.
+  Upload(Request& request, net::Stream& upstream, std::chrono::milliseconds read_timeout)
+      : request_(request), upstream_(upstream), read_timeout_(read_timeout) {}
   Upload(const Upload&) = delete;
   Upload& operator=(const Upload&) = delete;
 
@@ -48,7 +48,6 @@ class Upload {
 
   Request& request_;
   net::Stream& upstream_;
-  std::chrono::milliseconds write_timeout_;
   std::chrono::milliseconds read_timeout_;
   bool running_ = false;
   bool stopping_ = false;
