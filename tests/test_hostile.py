@@ -3,6 +3,7 @@
 import itertools
 import socket
 import ssl
+import time
 
 import pytest
 
@@ -300,14 +301,19 @@ def silence(world, data):
 
 
 def not_http(world, data):
-    with world.client() as client:
-        client.send_what_fits(data)
-        client.sock.settimeout(1.0)
-        try:
-            answer = client.rest()
-        except (socket.timeout, TimeoutError):
-            pytest.fail("neither answered nor closed")
-        assert answer == b"" or answer.startswith(b"HTTP/1.1 400 "), answer
+    def seconds_until_closed():
+        with world.client() as client:
+            began = time.monotonic()
+            client.send_what_fits(data)
+            client.sock.settimeout(1.0)
+            try:
+                answer = client.rest()
+            except (socket.timeout, TimeoutError):
+                pytest.fail("neither answered nor closed")
+            assert answer == b"" or answer.startswith(b"HTTP/1.1 400 "), answer
+            return time.monotonic() - began
+
+    assert min(seconds_until_closed() for _ in range(3)) <= 0.1  # the best of three: the machine may be busy
     assert not world.seen()
 
 
