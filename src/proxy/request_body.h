@@ -79,7 +79,7 @@ class RequestBody final : public plugin::BodyReader {
   std::optional<http::h1::BodyDecoder> decoder_;
   std::pmr::vector<std::string_view> pieces_{&arena_};
   http::Headers trailers_;
-  std::string whole_;            // of gather, or what replaced it
+  std::string whole_;  // of gather, or what replaced it
   std::size_t taken_ = 0;
   std::size_t next_piece_ = 0;
   std::size_t consume_next_ = 0; // bytes of the stream that the last piece covered

@@ -173,9 +173,8 @@ void mark_hop_by_hop(http::Headers& headers) {
 }
 
 void remove_hop_by_hop(http::Headers& headers, bool keep_upgrade) {
-  headers.erase_if([keep_upgrade](const http::Header& header) {
-    return header.of_this_hop || (is_hop_by_hop(header.id) && !(keep_upgrade && header.id == Name::upgrade));
-  });
+  headers.erase_if(
+      [keep_upgrade](const http::Header& header) { return header.of_this_hop || (is_hop_by_hop(header.id) && !(keep_upgrade && header.id == Name::upgrade)); });
 }
 
 void prepare_request_headers(Request& request, const Options& options) {
