@@ -9,16 +9,12 @@
 #include <unordered_map>
 
 #include "base/log.h"
+#include "snapshot/bounded_map.h"
 
 namespace gateway::snapshot {
 namespace {
 
 using Value = plugin::PopulationIndex::Value;
-
-struct TextHash {
-  using is_transparent = void;
-  std::size_t operator()(std::string_view text) const noexcept { return std::hash<std::string_view>{}(text); }
-};
 
 struct Entry {
   Value value;
@@ -30,7 +26,11 @@ struct Entry {
   }
 };
 
-using Entries = std::unordered_map<std::string, Entry, TextHash, std::equal_to<>>;
+using Entries = BoundedMap<Entry>;
+
+// Texts of this length are no keys of anybody's: remembering that they do not exist would let whoever sends
+// them fill the memory.
+constexpr std::size_t longest_absent = 512;
 
 // Threads number themselves as they come, so that each finds its own level without a lock; a number whose
 // thread has ended goes to the next one.
@@ -67,9 +67,9 @@ std::size_t this_thread() {
   return number.get();
 }
 
-void insert_bounded(Entries& entries, std::string key, Entry entry, std::size_t limit) {
-  if (entries.size() >= limit) entries.erase(entries.begin());
-  entries.insert_or_assign(std::move(key), std::move(entry));
+void keep(Entries& entries, std::string key, Entry entry) {
+  if (entry.value == nullptr && key.size() > longest_absent) return;
+  entries.put(std::move(key), std::move(entry));
 }
 
 // The text by which rows are found: a plain field, or the id inside a foreign one.
@@ -96,16 +96,17 @@ struct Flight {
 class PopulationCache::Index final : public plugin::PopulationIndex {
  public:
   Index(PopulationCache& cache, const entity::Type& type, std::string field, Parse parse)
-      : cache_(cache), type_(type), field_(std::move(field)), parse_(parse) {}
+      : cache_(cache), type_(type), field_(std::move(field)), parse_(parse), shared_(cache.limits_.per_node) {
+    for (Entries& each : local_) each.set_limit(cache.limits_.per_worker);
+  }
 
   [[nodiscard]] const entity::Type& type() const { return type_; }
   [[nodiscard]] const std::string& field() const { return field_; }
   [[nodiscard]] Parse parse() const { return parse_; }
 
   const Value* peek(std::string_view value) override {
-    Entries& local = local_[this_thread()];
-    const auto found = local.find(value);
-    return found != local.end() && found->second.fresh() ? &found->second.value : nullptr;
+    const Entry* found = local_[this_thread()].find(value);
+    return found != nullptr && found->fresh() ? &found->value : nullptr;
   }
 
   Task<Result<Value>> load(std::string value) override {
@@ -114,7 +115,7 @@ class PopulationCache::Index final : public plugin::PopulationIndex {
     co_await joined;
     if (!joined.flight->result) co_return joined.flight->result.error();
     if (joined.known.expires != Steady::time_point{} && generation == generation_.load()) {
-      insert_bounded(local_[this_thread()], std::move(value), joined.known, cache_.limits_.per_worker);
+      keep(local_[this_thread()], std::move(value), joined.known);
     }
     co_return *joined.flight->result;
   }
@@ -123,12 +124,10 @@ class PopulationCache::Index final : public plugin::PopulationIndex {
   void forget(const std::string& value, bool gone) {
     const std::lock_guard lock(mutex_);
     ++generation_;
-    if (const auto found = shared_.find(value); found != shared_.end()) {
-      if (gone) {
-        shared_.erase(found);
-      } else {
-        found->second.stale = true;
-      }
+    if (gone) {
+      shared_.erase(value);
+    } else if (Entry* found = shared_.find(value)) {
+      found->stale = true;
     }
   }
   void forget_here(const std::string& value) { local_[this_thread()].erase(value); }
@@ -140,8 +139,8 @@ class PopulationCache::Index final : public plugin::PopulationIndex {
   void forget_all_here() { local_[this_thread()].clear(); }
   bool holds(const std::string& value) {
     const std::lock_guard lock(mutex_);
-    const auto found = shared_.find(value);
-    return found != shared_.end() && found->second.fresh() && found->second.value != nullptr;
+    const Entry* found = shared_.find(value);
+    return found != nullptr && found->fresh() && found->value != nullptr;
   }
 
  private:
@@ -156,9 +155,9 @@ class PopulationCache::Index final : public plugin::PopulationIndex {
     bool await_ready() {
       known.expires = {};
       const std::lock_guard lock(index.mutex_);
-      const auto found = index.shared_.find(value);
-      if (found == index.shared_.end() || !found->second.fresh()) return false;
-      known = found->second;
+      const Entry* found = index.shared_.find(value);
+      if (found == nullptr || !found->fresh()) return false;
+      known = *found;
       flight->result = known.value;
       return true;
     }
@@ -180,7 +179,7 @@ class PopulationCache::Index final : public plugin::PopulationIndex {
     void await_resume() {
       if (known.expires != Steady::time_point{}) return;
       const std::lock_guard lock(index.mutex_);
-      if (const auto found = index.shared_.find(value); found != index.shared_.end() && found->second.fresh()) known = found->second;
+      if (const Entry* found = index.shared_.find(value); found != nullptr && found->fresh()) known = *found;
     }
   };
 
@@ -241,10 +240,10 @@ class PopulationCache::Index final : public plugin::PopulationIndex {
       if (rows) {
         flight->result = entry.value;
         // A change that came in between may or may not be in what was read: use it once, keep it not.
-        if (generation == generation_.load()) insert_bounded(shared_, value, entry, cache_.limits_.per_node);
-      } else if (const auto old = shared_.find(value); old != shared_.end()) {
+        if (generation == generation_.load()) keep(shared_, value, entry);
+      } else if (const Entry* old = shared_.find(value)) {
         log::error("reading {} failed, answering from what was known: {}", type_.name, rows.error().to_string());
-        flight->result = old->second.value;
+        flight->result = old->value;
       } else {
         flight->result = rows.error();
       }
