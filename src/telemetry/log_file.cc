@@ -42,10 +42,14 @@ LogFile::~LogFile() {
 
 void LogFile::write(std::string_view lines) noexcept {
   if (descriptor_ < 0) return;
+  // There is room again perhaps: what comes now must not go on where a line broke off.
+  if (torn_.load(std::memory_order_relaxed) && ::write(descriptor_, "\n", 1) == 1) torn_ = false;
+  const std::size_t all = lines.size();
   while (!lines.empty()) {
     const ssize_t written = ::write(descriptor_, lines.data(), lines.size());
     if (written < 0) {
       if (errno == EINTR) continue;
+      if (lines.size() != all && lines.data()[-1] != '\n') torn_ = true;
       return;
     }
     lines.remove_prefix(static_cast<std::size_t>(written));

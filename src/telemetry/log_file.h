@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <memory>
 #include <string>
@@ -36,6 +37,7 @@ class LogFile {
 
   const std::string path_;
   const int descriptor_;
+  std::atomic<bool> torn_{false};  // the last line there is lacks its end, for the disk was full
 };
 
 /// Collects the lines of one worker, to write many at once. Owner's thread only.
