@@ -19,13 +19,15 @@ class ClusterCounters final : public plugin::ClusterCounters {
 
   Task<Result<std::int64_t>> add(std::string key, std::int64_t by, std::chrono::seconds ttl) override {
     auto work = [this, &key, by, ttl] { return store_.increment(key, by, ttl); };
-    Result<std::int64_t> value = co_await pool_.run(work);
+    Result<std::int64_t> value = co_await adding_.run(work);
     co_return value;
   }
 
  private:
   store::Store& store_;
   BlockingPool& pool_;
+  // One at a time is all the datastore takes; when it is slow, those who read must not wait behind.
+  BlockingPool adding_{1};
 };
 
 }  // namespace gateway::app

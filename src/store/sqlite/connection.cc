@@ -13,6 +13,7 @@ namespace gateway::store::sqlite {
 namespace {
 
 constexpr int busy_milliseconds = 10'000;
+constexpr int counters_busy_milliseconds = 500;  // requests wait for these
 constexpr std::size_t max_statements = 512;
 
 class Category final : public boost::system::error_category {
@@ -118,7 +119,7 @@ Result<std::unique_ptr<Connection>> Connection::open(const std::string& path, Us
   std::unique_ptr<Connection> connection(new Connection(handle, path));
   if (code != SQLITE_OK) return connection->error(code, "open");
   sqlite3_extended_result_codes(handle, 1);
-  sqlite3_busy_timeout(handle, busy_milliseconds);
+  sqlite3_busy_timeout(handle, use == Use::relaxed_writes ? counters_busy_milliseconds : busy_milliseconds);
 
   if (use == Use::durable_writes) {
     if (const Status done = connection->use_wal(); !done) return done.error();
@@ -159,6 +160,12 @@ Connection::~Connection() {
 Error Connection::error(int code, std::string_view sql) const {
   // Values are bound, never spelled out: the text holds no secrets.
   return Error{{code, category()}, Origin::gateway, fmt::format("database {}: {}, in \"{}\"", path_, sqlite3_errmsg(handle_), sql)};
+}
+
+Status Connection::check_in_place() const {
+  int moved = 0;
+  if (sqlite3_file_control(handle_, "main", SQLITE_FCNTL_HAS_MOVED, &moved) != SQLITE_OK || moved == 0) return {};
+  return Error{{SQLITE_READONLY_DBMOVED, category()}, Origin::gateway, fmt::format("database {}: the file was moved or removed while in use", path_)};
 }
 
 Transaction::~Transaction() {

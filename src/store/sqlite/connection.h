@@ -88,6 +88,9 @@ class Connection {
   }
 
   [[nodiscard]] Error error(int code, std::string_view sql) const;
+  /// Errors: the file is not the one at its path any more. SQLite would go on with it, and whatever is written
+  /// then is lost with the last process that has it open.
+  [[nodiscard]] Status check_in_place() const;
   [[nodiscard]] bool in_transaction() const noexcept { return sqlite3_get_autocommit(handle_) == 0; }
   [[nodiscard]] std::int64_t last_insert() const noexcept { return sqlite3_last_insert_rowid(handle_); }
 

@@ -106,7 +106,11 @@ class SqliteStore final : public Store {
     return reading([&](Reader& reader) { return reader.tagged(tag, size, skip); });
   }
   Result<std::int64_t> last_change() override {
-    return reading([&](Reader& reader) { return reader.last_change(); });
+    const Result<ReaderPool::Lease> lease = readers_.take();
+    if (!lease) return lease.error();
+    // Whoever asks whether the datastore is well hears that nothing can be written to it.
+    if (const Status there = (**lease).check_in_place(); !there) return there.error();
+    return Reader(**lease, tables_, now_milliseconds()).last_change();
   }
   Result<std::vector<Change>> changes_after(std::int64_t sequence, std::size_t limit) override {
     return reading([&](Reader& reader) { return reader.changes_after(sequence, limit); });
@@ -120,6 +124,7 @@ class SqliteStore final : public Store {
 
   Result<Outcome> write(std::span<const Write> writes) override {
     const std::lock_guard lock(writing_);
+    if (const Status there = writer_->check_in_place(); !there) return there.error();
     Transaction transaction(*writer_);
     if (const Status begun = transaction.begin_write(); !begun) return begun.error();
     // The time is taken once the lock is had, which another process may have held for long.
@@ -135,7 +140,9 @@ class SqliteStore final : public Store {
   }
 
   Result<std::int64_t> increment(std::string_view counter, std::int64_t by, std::chrono::seconds ttl) override {
-    const std::lock_guard lock(writing_);
+    const std::unique_lock lock(writing_, counting_patience);
+    const auto tried = std::chrono::steady_clock::now();
+    if (!lock || tried < counting_again_) return locked();
     const std::int64_t now = now_milliseconds();
     std::int64_t value = 0;
     // One statement is its own transaction, which ends when it does.
@@ -145,7 +152,10 @@ class SqliteStore final : public Store {
                         "expires_at = iif(expires_at <= ?4, excluded.expires_at, expires_at) RETURNING value",
                         counter, by, ends_at(now, ttl.count()), now);
     const Result<bool> row = statement.step();
-    if (!row) return row.error();
+    if (!row) {
+      if ((row.error().code.value() & 0xFF) == SQLITE_BUSY) counting_again_ = std::chrono::steady_clock::now() + counting_patience;
+      return row.error();
+    }
     value = statement.integer(0);
     if (const Status done = statement.finish(); !done) return done.error();
     return value;
@@ -153,6 +163,7 @@ class SqliteStore final : public Store {
 
   Status set_parameter(std::string_view key, std::string_view value) override {
     const std::lock_guard lock(writing_);
+    if (const Status there = writer_->check_in_place(); !there) return there;
     return writer_->execute("INSERT OR REPLACE INTO parameters (name, value) VALUES (?, ?)", key, value);
   }
 
@@ -184,8 +195,14 @@ class SqliteStore final : public Store {
 
   Tables tables_;
   ReaderPool readers_;
+  // Requests wait for counters, and there are many: while somebody else has the database locked they are told
+  // so soon, not one after the other.
+  static constexpr std::chrono::milliseconds counting_patience{500};
+  static Error locked() { return {{SQLITE_BUSY, category()}, Origin::gateway, "counting: the database is locked"}; }
+
   // SQLite has one writer at a time; waiting for it here is fair and wakes at once, its own waiting is neither.
-  std::mutex writing_;
+  std::timed_mutex writing_;
+  std::chrono::steady_clock::time_point counting_again_;  // before that it is not tried
   std::unique_ptr<Connection> writer_;
   std::unique_ptr<Connection> counters_;  // shares the lock
 };
