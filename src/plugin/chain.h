@@ -80,6 +80,8 @@ class ChainBuilder {
 
   ChainBuilder(std::vector<PluginType> types, const Services& services, ServiceOf service_of);
 
+  /// Whether rows of this plugin can be set.
+  [[nodiscard]] bool knows(std::string_view name) const { return type_of(name) != nullptr; }
   /// Rows of plugins this build does not have, or that cannot be made, are left out with a log line.
   void set(const entity::PluginConfig& row);
   void erase(const Uuid& row);

@@ -51,6 +51,10 @@ Status Publisher::load(store::Store& store, const entity::Catalog& catalog) {
       Result<store::Page> page = store.page(*type, request);
       if (!page) return page.error();
       for (const store::Json& row : page->rows) {
+        if (type->name == "plugins" && !chains_.knows(row.value("name", ""))) {
+          return Error{boost::system::errc::make_error_code(boost::system::errc::not_supported), Origin::gateway,
+                       row.value("name", "") + " plugin is in use but not enabled"};
+        }
         store::Change change;
         change.entity = name;
         change.after = row;

@@ -27,7 +27,8 @@ class Publisher {
 
   Publisher(Executor& control, router::Flavour flavour, std::vector<plugin::PluginType> types, const plugin::Services& services);
 
-  /// Reads the whole configuration. Blocks: for the start, before anything is served.
+  /// Reads the whole configuration. Blocks: for the start, before anything is served. Errors: the datastore
+  /// failed, or has a row of a plugin that does not run here: without it (say, key-auth) too much would be let in.
   Status load(store::Store& store, const entity::Catalog& catalog);
   void subscribe(Subscriber subscriber) { subscribers_.push_back(std::move(subscriber)); }
   /// What was committed; in force on every worker some milliseconds later.
