@@ -5,8 +5,10 @@
 
 #include <CLI/CLI.hpp>
 #include <chrono>
+#include <ctime>
 #include <filesystem>
 #include <fstream>
+#include <iomanip>
 #include <iostream>
 #include <thread>
 
@@ -23,10 +25,19 @@ struct Arguments {
   std::string file;
   std::string prefix;
   std::string positional;
+  std::string ignored;
   int timeout = 10;
   int wait = 0;
   bool all = false;
 };
+
+// Warnings and errors as Kong's commands print them.
+void tell(const char* level, const std::string& text) {
+  const std::time_t now = std::time(nullptr);
+  std::tm parts{};
+  localtime_r(&now, &parts);
+  std::cerr << std::put_time(&parts, "%Y/%m/%d %H:%M:%S") << " [" << level << "] " << text << '\n';
+}
 
 int fail(const std::string& why) {
   std::cerr << "Error: " << why << '\n';
@@ -45,7 +56,7 @@ Sources sources_of(const Arguments& arguments) {
 std::optional<Settings> checked_settings(const Sources& sources) {
   Settings settings = load_settings(sources);
   data_path_options(settings);
-  for (const std::string& warning : settings.values.warnings) std::cerr << "[warn] " << warning << '\n';
+  for (const std::string& warning : settings.values.warnings) tell("warn", warning);
   if (settings.values.errors.empty()) return settings;
   fail(settings.values.errors.front());
   return std::nullopt;
@@ -84,7 +95,7 @@ int serve(const Arguments& arguments, bool foreground, char** raw) {
   Node node(std::move(*settings), sources);
   const Status ended = node.run([served] {
     if (served) served();
-    notify_service_manager();
+    notify_service_manager("READY=1");
   });
   if (!ended) return fail(ended.error().to_string());
   return EXIT_SUCCESS;
@@ -165,8 +176,8 @@ int check(const Arguments& arguments) {
   if (with.file.empty()) with.file = arguments.positional;
   Settings settings = load_settings(sources_of(with));
   data_path_options(settings);
-  for (const std::string& warning : settings.values.warnings) std::cerr << "[warn] " << warning << '\n';
-  for (const std::string& error : settings.values.errors) std::cerr << "[error] " << error << '\n';
+  for (const std::string& warning : settings.values.warnings) tell("warn", warning);
+  for (const std::string& error : settings.values.errors) tell("error", error);
   if (!settings.values.errors.empty()) return EXIT_FAILURE;
   std::cout << "configuration" << (with.file.empty() ? "" : " at " + with.file) << " is valid\n";
   return EXIT_SUCCESS;
@@ -211,6 +222,37 @@ int tell_version(const Arguments& arguments) {
 
 }  // namespace
 
+namespace {
+
+// What was wrong with the words of a command, in Kong's words, and how to use it. Usage goes to stderr and is a
+// failure, also where it was asked for: scripts written for Kong's command count on both.
+int tell_usage(const CLI::App& app, const CLI::ParseError& problem, int count, char** raw) {
+  const CLI::App* where = &app;
+  std::string command;
+  for (int i = 1; i < count; ++i) {
+    const std::vector<const CLI::App*> named = where->get_subcommands([&](const CLI::App* sub) { return sub->check_name(raw[i]); });
+    if (!named.empty()) {
+      where = named.front();
+      command += (command.empty() ? "" : " ") + std::string(raw[i]);
+      continue;
+    }
+    if (!where->get_subcommands([](const CLI::App*) { return true; }).empty() && raw[i][0] != '-') {
+      std::cerr << "No such command" << (command.empty() ? "" : " for " + command) << ": " << raw[i] << "\n\n";
+    } else if (const std::string what = problem.what(); dynamic_cast<const CLI::ExtrasError*>(&problem) != nullptr) {
+      std::cerr << "sluice: unrecognized parameter: " << what.substr(what.rfind(' ') + 1) << "\n\n";
+    } else if (dynamic_cast<const CLI::ArgumentMismatch*>(&problem) != nullptr) {
+      std::cerr << what.substr(0, what.find(':')) << " was expecting a value\n\n";
+    } else if (dynamic_cast<const CLI::CallForHelp*>(&problem) == nullptr) {
+      std::cerr << what << "\n\n";
+    }
+    break;
+  }
+  std::cerr << where->help();
+  return EXIT_FAILURE;
+}
+
+}  // namespace
+
 int run_command_line(int count, char** raw) {
   CLI::App app("Sluice, an API gateway", "sluice");
   app.require_subcommand(1);
@@ -219,6 +261,8 @@ int run_command_line(int count, char** raw) {
     CLI::App* sub = app.add_subcommand(name, what);
     sub->add_option("-c,--conf", arguments.file, "configuration file");
     sub->add_option("-p,--prefix", arguments.prefix, "folder of this node's data, logs and pid file");
+    // Kong's words for saying more; there is no more to say.
+    for (const char* name : {"--v", "--vv"}) sub->add_flag(name)->group("");
     return sub;
   };
   CLI::App* start_command = command("start", "start in the background");
@@ -238,7 +282,16 @@ int run_command_line(int count, char** raw) {
   config_command->require_subcommand(1);
   CLI::App* init_command = config_command->add_subcommand("init", "write an example file");
   init_command->add_option("file", arguments.positional, "default: ./kong.yml");
-  CLI11_PARSE(app, count, raw);
+  // Of Kong's command: the datastore is upgraded at every start, and there is no template of nginx.
+  for (CLI::App* sub : {start_command, run_command, restart_command, reload_command}) {
+    sub->add_flag("--run-migrations")->group("");
+    for (const char* name : {"--db-timeout", "--lock-timeout", "--nginx-conf", "--nginx-conf-flags"}) sub->add_option(name, arguments.ignored)->group("");
+  }
+  try {
+    app.parse(count, raw);
+  } catch (const CLI::ParseError& problem) {
+    return tell_usage(app, problem, count, raw);
+  }
 
   if (*start_command) return serve(arguments, false, raw);
   if (*run_command) return serve(arguments, true, raw);

@@ -70,13 +70,21 @@ void DataPlane::start(std::function<void()> ended) {
   }
 }
 
-void DataPlane::drain() {
+void DataPlane::drain(std::chrono::milliseconds longest) {
+  if (longest.count() > 0) end_by_ = Steady::now() + longest;
   // These copies would keep the ports open, and catch connections nobody accepts.
   places_.clear();
   for (const auto& worker : workers_) worker->drain();
 }
 
+void DataPlane::keep_time() {
+  if (Steady::now() < end_by_) return;
+  log::notice("requests in flight have had their time: they are ended");
+  stop();
+}
+
 void DataPlane::stop() {
+  end_by_ = Steady::time_point::max();
   places_.clear();
   for (const auto& worker : workers_) worker->stop();
 }

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "app/proxy_options.h"
+#include "base/clock.h"
 #include "proxy/worker.h"
 #include "telemetry/log_file.h"
 
@@ -21,8 +22,11 @@ class DataPlane {
   Status listen(const std::vector<Listen>& addresses, const DataPlane* before);
   /// `ended` is called by each worker's thread as its last act.
   void start(std::function<void()> ended);
-  void drain();
+  /// No new connections; what is in flight may go on for `longest` (zero: as long as it takes).
+  void drain(std::chrono::milliseconds longest);
   void stop();
+  /// Called about once a second: stops what has been draining for too long.
+  void keep_time();
   /// Of workers whose threads have not ended.
   [[nodiscard]] unsigned running() const noexcept { return running_; }
   void worker_ended() noexcept { --running_; }  ///< control thread
@@ -44,6 +48,7 @@ class DataPlane {
   std::vector<std::thread> threads_;
   std::vector<Place> places_;
   unsigned running_ = 0;
+  Steady::time_point end_by_ = Steady::time_point::max();
 };
 
 }  // namespace gateway::app

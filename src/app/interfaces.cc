@@ -73,23 +73,34 @@ admin::Context Node::admin_context() {
 Task<http::Reply> Node::administer(const http::ServerRequest& request) {
   const Steady::time_point started = Steady::now();
   http::Reply reply = co_await api_->handle(request.head, request.body);
-  if (admin_log_->enabled()) {
-    telemetry::AccessEntry entry;
-    entry.method = request.head.method;
-    entry.target = request.head.target;
-    entry.version = request.head.version == http::Version::http_1_0 ? "HTTP/1.0" : "HTTP/1.1";
-    entry.status = reply.status;
-    entry.body_bytes = reply.body.size();
-    entry.user_agent = request.head.headers.value(http::Name::user_agent);
-    entry.host = request.head.authority;
-    entry.request_ms = std::chrono::duration_cast<std::chrono::milliseconds>(Steady::now() - started).count();
-    entry.time = System::now();
-    telemetry::append_access(*admin_log_, settings_.json_access_log ? telemetry::LogFormat::json : telemetry::LogFormat::plain, entry);
-  }
+  record(*admin_log_, request, reply, started);
   co_return reply;
 }
 
+void Node::record(telemetry::LogBuffer& log, const http::ServerRequest& request, const http::Reply& reply, Steady::time_point started) const {
+  if (!log.enabled()) return;
+  telemetry::AccessEntry entry;
+  entry.client_ip = request.client_ip;
+  entry.method = request.head.method;
+  entry.target = request.head.target;
+  entry.version = request.head.version == http::Version::http_1_0 ? "HTTP/1.0" : "HTTP/1.1";
+  entry.status = reply.status;
+  entry.body_bytes = reply.body.size();
+  entry.user_agent = request.head.headers.value(http::Name::user_agent);
+  entry.host = request.head.authority;
+  entry.request_ms = std::chrono::duration_cast<std::chrono::milliseconds>(Steady::now() - started).count();
+  entry.time = System::now();
+  telemetry::append_access(log, settings_.json_access_log ? telemetry::LogFormat::json : telemetry::LogFormat::plain, entry);
+}
+
 Task<http::Reply> Node::tell_status(const http::ServerRequest& request) {
+  const Steady::time_point started = Steady::now();
+  http::Reply reply = co_await status_of(request);
+  record(*status_log_, request, reply, started);
+  co_return reply;
+}
+
+Task<http::Reply> Node::status_of(const http::ServerRequest& request) {
   std::string_view path = request.head.path;
   while (path.size() > 1 && path.ends_with('/')) path.remove_suffix(1);
   if (path == "/status/ready" && request.head.method == "POST") {

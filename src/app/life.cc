@@ -2,15 +2,24 @@
 
 #include <csignal>
 #include <cstdlib>
+#include <ctime>
 #include <fstream>
 
 #include "app/node.h"
+#include "app/process.h"
 
 namespace gateway::app {
 namespace {
 
 // What does not end by then never will: something is broken, and who waits for the process must not be.
 constexpr std::chrono::seconds patience{5};
+
+// systemd tells an old reload from a new one by the time (sd_notify(3)).
+std::string reloading_message() {
+  timespec now{};
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  return "RELOADING=1\nMONOTONIC_USEC=" + std::to_string(now.tv_sec * 1'000'000 + now.tv_nsec / 1000);
+}
 
 }  // namespace
 
@@ -32,7 +41,7 @@ void Node::on_signal(int number) {
 }
 
 void Node::reopen_logs() {
-  for (telemetry::LogFile* file : {error_log_.get(), admin_log_file_.get()}) {
+  for (telemetry::LogFile* file : {error_log_.get(), admin_log_file_.get(), status_log_file_.get()}) {
     const Status reopened = file->reopen();
     if (!reopened) log::error("{}", reopened.error().to_string());
   }
@@ -40,9 +49,15 @@ void Node::reopen_logs() {
   log::notice("log files reopened");
 }
 
-// New workers with the new settings, on the same sockets; the old ones finish what they have begun.
 void Node::reload() {
   if (ending_) return;
+  notify_service_manager(reloading_message());
+  take_new_settings();
+  notify_service_manager("READY=1");
+}
+
+// New workers with the new settings, on the same sockets; the old ones finish what they have begun.
+void Node::take_new_settings() {
   // `reload -c` leaves the name of another file there.
   std::ifstream named(settings_.prefix + "/.sluice_conf");
   std::string file;
@@ -53,7 +68,8 @@ void Node::reload() {
     for (const std::string& error : next.values.errors) log::error("not reloaded: {}", error);
     return;
   }
-  for (const char* fixed : {"prefix", "admin_listen", "status_listen", "database", "plugins", "router_flavor", "event_backend", "blocking_threads"}) {
+  for (const char* fixed : {"prefix", "admin_listen", "status_listen", "database", "plugins", "router_flavor", "event_backend", "blocking_threads",
+                            "proxy_error_log", "error_log_format", "admin_access_log", "status_access_log", "db_cache_ttl", "db_cache_neg_ttl"}) {
     if (next.text(fixed) != settings_.text(fixed)) log::warn("the change of '{}' takes effect after a restart", fixed);
   }
   Settings before = std::move(settings_);
@@ -88,10 +104,15 @@ void Node::shut_down(bool gracefully) {
   log::notice("{}", gracefully && !again ? "ending after the requests in flight" : "ending");
   if (admin_server_) admin_server_->stop();
   if (status_server_) status_server_->stop();
-  for (const auto& plane : planes_) gracefully && !again ? plane->drain() : plane->stop();
+  notify_service_manager("STOPPING=1");
+  for (const auto& plane : planes_) gracefully && !again ? plane->drain(settings_.shutdown_timeout) : plane->stop();
   if (!gracefully || again) {
+    if (admin_server_) admin_server_->abort();
+    if (status_server_) status_server_->abort();
     control_.every_second([this, left = patience.count()]() mutable {
       if (--left > 0) return;
+      // Somebody does not read the answer to an administrative request: no reason to call the end a failure.
+      if (planes_.empty()) std::_Exit(EXIT_SUCCESS);
       log::crit("workers did not end");
       std::_Exit(EXIT_FAILURE);
     });

@@ -69,6 +69,10 @@ Status Node::prepare() {
   if (!opened) return opened.error();
   admin_log_file_ = std::move(*opened);
   admin_log_.emplace(*admin_log_file_);
+  opened = telemetry::LogFile::open(settings_.status_access_log);
+  if (!opened) return opened.error();
+  status_log_file_ = std::move(*opened);
+  status_log_.emplace(*status_log_file_);
   for (const std::string& warning : settings_.values.warnings) log::warn("{}", warning);
   raise_descriptor_limit();
   return {};
@@ -106,9 +110,8 @@ Status Node::build_configuration() {
   if (!unknown.empty()) return refused("setting plugins: no plugin '" + unknown.front() + "' in this build");
   catalog_.emplace(entity_types(plugins_));
   snapshot::PopulationCache::Limits limits;
-  if (const auto ttl = parse_duration(settings_.text("db_cache_ttl"))) limits.ttl = std::chrono::duration_cast<std::chrono::seconds>(*ttl);
-  limits.negative_ttl = limits.ttl;
-  if (const auto ttl = parse_duration(settings_.text("db_cache_neg_ttl"))) limits.negative_ttl = std::chrono::duration_cast<std::chrono::seconds>(*ttl);
+  limits.ttl = settings_.db_cache_ttl;
+  limits.negative_ttl = settings_.db_cache_neg_ttl;
   population_.emplace(*store_, *pool_, *catalog_, limits);
   cluster_counters_.emplace(*store_, *pool_);
   files_.emplace(*pool_);
@@ -143,7 +146,7 @@ Status Node::start_data_plane() {
   DataPlane& started = *plane;
   planes_.push_back(std::move(plane));
   started.start([this, &started] { control_.post([this, &started] { worker_ended(started); }); });
-  if (before != nullptr) before->drain();
+  if (before != nullptr) before->drain(settings_.shutdown_timeout);
   return {};
 }
 
@@ -172,6 +175,8 @@ Status Node::run(std::function<void()> ready) {
 
 void Node::every_second() {
   admin_log_->flush();
+  status_log_->flush();
+  for (const auto& plane : planes_) plane->keep_time();
   constexpr unsigned seconds_between_expiries = 60;
   if (++seconds_ % seconds_between_expiries != 0 || expiring_) return;
   expiring_ = true;

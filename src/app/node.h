@@ -45,10 +45,13 @@ class Node {
   admin::Context admin_context();
   Task<http::Reply> administer(const http::ServerRequest& request);
   Task<http::Reply> tell_status(const http::ServerRequest& request);
+  Task<http::Reply> status_of(const http::ServerRequest& request);
+  void record(telemetry::LogBuffer& log, const http::ServerRequest& request, const http::Reply& reply, Steady::time_point started) const;
 
   void wait_for_signal();
   void on_signal(int number);
   void reload();
+  void take_new_settings();
   void reopen_logs();
   void set_log_level(log::Level level, std::chrono::seconds lasting);
   void shut_down(bool gracefully);
@@ -64,7 +67,9 @@ class Node {
   boost::asio::steady_timer level_timer_{control_.io()};  // when the configured log level comes back
   std::unique_ptr<telemetry::LogFile> error_log_;
   std::unique_ptr<telemetry::LogFile> admin_log_file_;
+  std::unique_ptr<telemetry::LogFile> status_log_file_;
   std::optional<telemetry::LogBuffer> admin_log_;
+  std::optional<telemetry::LogBuffer> status_log_;
   plugin::Node identity_;
   std::optional<BlockingPool> pool_;
   std::unique_ptr<store::Store> store_;

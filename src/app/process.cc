@@ -117,7 +117,7 @@ std::function<void()> become_daemon() {
   };
 }
 
-void notify_service_manager() {
+void notify_service_manager(std::string_view state) {
   const char* path = std::getenv("NOTIFY_SOCKET");
   if (path == nullptr || std::strlen(path) >= sizeof(sockaddr_un::sun_path)) return;
   sockaddr_un address{};
@@ -127,8 +127,9 @@ void notify_service_manager() {
   if (address.sun_path[0] == '@') address.sun_path[0] = '\0';
   const int socket = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   if (socket < 0) return;
-  static constexpr char text[] = "READY=1";
-  (void)::sendto(socket, text, sizeof text - 1, MSG_NOSIGNAL, reinterpret_cast<const sockaddr*>(&address), size);
+  // The pid for the case that it was started in the background, by a process that is gone.
+  const std::string text = std::string(state) + "\nMAINPID=" + std::to_string(::getpid());
+  (void)::sendto(socket, text.data(), text.size(), MSG_NOSIGNAL, reinterpret_cast<const sockaddr*>(&address), size);
   ::close(socket);
 }
 

@@ -3,6 +3,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "app/settings/settings.h"
 #include "base/result.h"
@@ -36,8 +37,8 @@ class PidFile {
 /// returns: it waits for that, says so and exits, or exits with 1 when the child ends first.
 [[nodiscard]] std::function<void()> become_daemon();
 
-/// Tells a service manager that waits for it (sd_notify).
-void notify_service_manager();
+/// Tells a service manager that asked to be told (sd_notify): "READY=1", "STOPPING=1".
+void notify_service_manager(std::string_view state);
 
 /// Writes what the node runs with, for the commands that look for it later.
 void write_environment_file(const Settings& settings);

@@ -164,6 +164,11 @@ constexpr Name names[] = {
     {"wasm", "off"},
     {"wasm_filters_path", ""},
     {"wasm_filters", "bundled,user"},
+    // Of older generations.
+    {"privileged_worker", ""},
+    {"router_consistency", ""},
+    {"opentelemetry_tracing", ""},
+    {"opentelemetry_tracing_sampling_rate", ""},
     {"nginx_user", ""},
     {"nginx_daemon", ""},
     {"nginx_worker_processes", "auto"},
@@ -184,7 +189,7 @@ constexpr Name names[] = {
     {"client_keepalive_requests", "10000"},
     {"underscores_in_headers", "off"},
     {"admin_max_body_size", "10m"},
-    {"shutdown_timeout", "10s"},
+    {"shutdown_timeout", "0"},
 };
 
 constexpr std::string_view prefixes[] = {"nginx_main_",   "nginx_events_", "nginx_http_",   "nginx_proxy_",     "nginx_upstream_", "nginx_location_", "nginx_status_",

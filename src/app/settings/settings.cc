@@ -31,6 +31,20 @@ class Reader {
 
   bool flag(const std::string& name) { return text(name) == "on" || text(name) == "true"; }
 
+  std::chrono::milliseconds duration(const std::string& name) {
+    const std::optional<std::chrono::milliseconds> parsed = parse_duration(text(name));
+    if (!parsed) wrong(name, name + " is not a time: '" + text(name) + "'");
+    return parsed.value_or(std::chrono::milliseconds(0));
+  }
+
+  // "logs/access.log", "/dev/stdout", "off"; a format behind the path is nginx's business.
+  std::string log_path(const std::string& name, const std::string& prefix) {
+    const std::string path = text(name).substr(0, text(name).find(' '));
+    if (path.starts_with("syslog:")) wrong(name, name + ": logs go to files only, not to syslog");
+    if (path.empty() || path == "off" || path.front() == '/') return path;
+    return prefix + "/" + path;
+  }
+
   std::vector<Listen> listen(const std::string& name) {
     Result<std::vector<Listen>> parsed = parse_listen(name, text(name));
     if (!parsed) {
@@ -62,13 +76,6 @@ unsigned worker_count(Reader& read) {
     return 1;
   }
   return count;
-}
-
-// "logs/access.log", "/dev/stdout", "off"; a format behind the path is nginx's business.
-std::string log_path(const std::string& text, const std::string& prefix) {
-  const std::string path = text.substr(0, text.find(' '));
-  if (path.empty() || path == "off" || path.front() == '/') return path;
-  return prefix + "/" + path;
 }
 
 }  // namespace
@@ -119,10 +126,10 @@ Settings load_settings(const Sources& sources) {
   out.prefix = std::filesystem::absolute(out.prefix, ignored).lexically_normal().string();
   if (out.prefix.size() > 1 && out.prefix.ends_with('/')) out.prefix.pop_back();
   log::parse_level(read.text("log_level"), out.log_level);
-  out.proxy_access_log = log_path(read.text("proxy_access_log"), out.prefix);
-  out.proxy_error_log = log_path(read.text("proxy_error_log"), out.prefix);
-  out.admin_access_log = log_path(read.text("admin_access_log"), out.prefix);
-  out.status_access_log = log_path(read.text("status_access_log"), out.prefix);
+  out.proxy_access_log = read.log_path("proxy_access_log", out.prefix);
+  out.proxy_error_log = read.log_path("proxy_error_log", out.prefix);
+  out.admin_access_log = read.log_path("admin_access_log", out.prefix);
+  out.status_access_log = read.log_path("status_access_log", out.prefix);
   out.json_access_log = read.text("access_log_format") == "json";
   out.json_error_log = read.text("error_log_format") == "json";
   out.proxy_listen = read.listen("proxy_listen");
@@ -140,9 +147,9 @@ Settings load_settings(const Sources& sources) {
   out.traditional_router = read.text("router_flavor") == "traditional";
   out.plugins = split_list(read.text("plugins"));
   out.admin_max_body_bytes = read.size("admin_max_body_size");
-  const std::optional<std::chrono::milliseconds> shutdown = parse_duration(read.text("shutdown_timeout"));
-  if (!shutdown) read.wrong("shutdown_timeout", "shutdown_timeout is not a time: '" + read.text("shutdown_timeout") + "'");
-  out.shutdown_timeout = shutdown.value_or(out.shutdown_timeout);
+  out.shutdown_timeout = read.duration("shutdown_timeout");
+  out.db_cache_ttl = std::chrono::ceil<std::chrono::seconds>(read.duration("db_cache_ttl"));
+  out.db_cache_neg_ttl = read.text("db_cache_neg_ttl").empty() ? out.db_cache_ttl : std::chrono::ceil<std::chrono::seconds>(read.duration("db_cache_neg_ttl"));
   return out;
 }
 

@@ -46,7 +46,8 @@ void append_head(std::string& out, const Reply& reply, std::size_t length, bool 
 
 class Server::Connection {
  public:
-  Connection(Server& server, int descriptor, int family) : server_(server), stream_(server.loop_, input_bytes) {
+  Connection(Server& server, int descriptor, int family, std::string client_ip)
+      : server_(server), stream_(server.loop_, input_bytes), client_ip_(std::move(client_ip)) {
     boost::system::error_code ignored;
     stream_.socket().assign(boost::asio::generic::stream_protocol(family, family == AF_UNIX ? 0 : IPPROTO_TCP), descriptor, ignored);
   }
@@ -61,6 +62,10 @@ class Server::Connection {
   void stop() {
     stopping_ = true;
     if (idle_) stream_.cancel();
+  }
+  void abort() {
+    stopping_ = true;
+    if (!answering_) stream_.cancel();
   }
 
   std::list<std::unique_ptr<Connection>>::iterator place;
@@ -96,10 +101,12 @@ class Server::Connection {
       co_return co_await refuse(reply);
     }
     stream_.never_expires();
-    const ServerRequest request{head, body};
+    answering_ = true;
+    const ServerRequest request{head, body, client_ip_};
     Reply reply = co_await server_.handler_(request);
     const bool close = !head.keep_alive || stopping_;
     const bool sent = co_await send(reply, head.method == "HEAD", close);
+    answering_ = false;
     co_return sent && !close;
   }
 
@@ -155,7 +162,9 @@ class Server::Connection {
 
   Server& server_;
   net::Stream stream_;
+  const std::string client_ip_;
   bool idle_ = true;
+  bool answering_ = false;
   bool stopping_ = false;
 };
 
@@ -164,12 +173,12 @@ Server::~Server() = default;
 
 void Server::listen(net::ListeningSocket socket) {
   const int family = socket.local_address().family();
-  listeners_.push_back(std::make_unique<net::Listener>(loop_, std::move(socket), [this, family](int descriptor, const net::SocketAddress&) {
+  listeners_.push_back(std::make_unique<net::Listener>(loop_, std::move(socket), [this, family](int descriptor, const net::SocketAddress& peer) {
     if (stopping_ || connections_.size() >= options_.max_connections) {
       ::close(descriptor);
       return;
     }
-    auto& slot = connections_.emplace_back(std::make_unique<Connection>(*this, descriptor, family));
+    auto& slot = connections_.emplace_back(std::make_unique<Connection>(*this, descriptor, family, family == AF_UNIX ? "unix:" : peer.ip()));
     slot->place = std::prev(connections_.end());
     spawn(slot->serve());
   }));
@@ -183,6 +192,11 @@ void Server::stop() {
   stopping_ = true;
   for (const auto& listener : listeners_) listener->stop();
   for (const auto& connection : connections_) connection->stop();
+}
+
+void Server::abort() {
+  stop();
+  for (const auto& connection : connections_) connection->abort();
 }
 
 void Server::remove(Connection& connection) {

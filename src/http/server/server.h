@@ -18,6 +18,7 @@ namespace gateway::http {
 struct ServerRequest {
   const RequestHead& head;
   std::string_view body;
+  std::string_view client_ip;  ///< "unix:" where it has none
 };
 
 /// A small HTTP/1.1 server for the gateway's own interfaces (Admin API, status). One loop; every request is
@@ -38,6 +39,8 @@ class Server {
   void start();
   /// No new connections or requests; answers under way are finished.
   void stop();
+  /// As stop(), and requests that are not there whole yet are dropped.
+  void abort();
   [[nodiscard]] bool idle() const noexcept { return connections_.empty(); }
 
  private:
