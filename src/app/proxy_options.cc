@@ -1,5 +1,7 @@
 #include "app/proxy_options.h"
 
+#include <unistd.h>
+
 #include <charconv>
 #include <fstream>
 #include <sstream>
@@ -82,6 +84,16 @@ proxy::HeaderTokens header_tokens(Reader& read) {
   return tokens;
 }
 
+void read_upstream_headers(Reader& read, proxy::Options& out) {
+  const std::vector<std::string> given = split_list(read.text("headers_upstream"));
+  out.upstream_request_id = !given.empty() && given.front() != "off";
+  for (const std::string& each : given) {
+    if (each != "off" && !http::equals_ignoring_case(each, "X-Kong-Request-Id")) {
+      read.wrong("headers_upstream", "headers_upstream: invalid entry '" + each + "'");
+    }
+  }
+}
+
 void read_trust(Reader& read, proxy::Options& out) {
   for (const std::string& each : split_list(read.text("trusted_ips"))) {
     if (each == "unix:") {
@@ -130,11 +142,32 @@ void read_header_buffers(Settings& settings, Reader& read, proxy::Options& out) 
   }
 }
 
+// "1.1.1.1", "1.1.1.1:53", "[::1]:53", "::1"
+bool is_name_server(std::string_view text) {
+  if (net::SocketAddress::from_ip(text, 53)) return true;
+  std::string_view host = text;
+  if (const std::size_t colon = text.rfind(':'); colon != std::string_view::npos && (text.front() != '[' || text[colon - 1] == ']')) {
+    const std::string_view digits = text.substr(colon + 1);
+    std::uint16_t port = 0;
+    const auto parsed = std::from_chars(digits.data(), digits.data() + digits.size(), port);
+    if (digits.empty() || parsed.ec != std::errc() || parsed.ptr != digits.data() + digits.size()) return false;
+    host = text.substr(0, colon);
+  }
+  if (host.size() > 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
+  return net::SocketAddress::from_ip(host, 53).has_value();
+}
+
 net::Resolver::Options dns_options(Reader& read) {
   net::Resolver::Options out;
   const bool newer = read.flag("new_dns_client");
-  out.servers = split_list(read.text(newer ? "resolver_address" : "dns_resolver"));
-  out.hosts_file = read.text(newer ? "resolver_hosts_file" : "dns_hostsfile");
+  const std::string servers = newer ? "resolver_address" : "dns_resolver";
+  out.servers = split_list(read.text(servers));
+  for (const std::string& each : out.servers) {
+    if (!is_name_server(each)) read.wrong(servers, servers + " must be a comma separated list in the form of IPv4/6 or IPv4/6:port, got '" + each + "'");
+  }
+  const std::string hosts = newer ? "resolver_hosts_file" : "dns_hostsfile";
+  out.hosts_file = read.text(hosts);
+  if (!out.hosts_file.empty() && ::access(out.hosts_file.c_str(), F_OK) != 0) read.wrong(hosts, hosts + ": file does not exist");
   out.order.clear();
   for (const std::string& each : split_list(read.text(newer ? "resolver_family" : "dns_order"))) {
     using http::equals_ignoring_case;
@@ -173,7 +206,7 @@ DataPathOptions data_path_options(Settings& settings) {
   proxy.send_timeout = read.duration("client_send_timeout");
   proxy.max_body_bytes = read.size("client_max_body_size");
   proxy.headers = header_tokens(read);
-  proxy.upstream_request_id = read.text("headers_upstream") != "off";
+  read_upstream_headers(read, proxy);
   proxy.debug_header = read.flag("allow_debug_header");
   proxy.product = product;
   proxy.error_default_type = read.text("error_default_type");

@@ -1,7 +1,10 @@
 #include "app/settings/listen.h"
 
+#include <netdb.h>
+
 #include <algorithm>
 #include <charconv>
+#include <cstring>
 
 #include "app/settings/values.h"
 
@@ -27,6 +30,26 @@ std::vector<std::string> words_of(std::string_view text) {
   }
 }
 
+// Names are looked up once, here: where to listen does not change while running.
+bool find_address(const std::string& host, const std::string& port, net::SocketAddress& out) {
+  addrinfo wanted{};
+  wanted.ai_socktype = SOCK_STREAM;
+  wanted.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
+  addrinfo* found = nullptr;
+  if (host.empty() || ::getaddrinfo(host.c_str(), port.c_str(), &wanted, &found) != 0) return false;
+  // IPv4 first, as nginx does with a name that has both: "localhost" is 127.0.0.1.
+  const addrinfo* chosen = found;
+  for (const addrinfo* each = found; each != nullptr; each = each->ai_next) {
+    if (each->ai_family != AF_INET) continue;
+    chosen = each;
+    break;
+  }
+  std::memcpy(&out.storage, chosen->ai_addr, chosen->ai_addrlen);
+  out.size = chosen->ai_addrlen;
+  ::freeaddrinfo(found);
+  return true;
+}
+
 bool parse_address(std::string_view text, net::SocketAddress& out) {
   if (text.starts_with("unix:")) {
     Result<net::SocketAddress> address = net::SocketAddress::from_path(text.substr(5));
@@ -42,11 +65,19 @@ bool parse_address(std::string_view text, net::SocketAddress& out) {
   if (digits.empty() || parsed.ec != std::errc() || parsed.ptr != digits.data() + digits.size()) return false;
   std::string_view host = text.substr(0, colon);
   if (host.size() > 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
-  if (host == "localhost") host = "127.0.0.1";
-  const std::optional<net::SocketAddress> address = net::SocketAddress::from_ip(host, port);
-  if (!address) return false;
-  out = *address;
-  return true;
+  if (const std::optional<net::SocketAddress> address = net::SocketAddress::from_ip(host, port)) {
+    out = *address;
+    return true;
+  }
+  return find_address(std::string(host), std::string(digits), out);
+}
+
+// "on", "off", or nginx's "<idle>:<interval>:<count>" where each may be left out.
+bool is_keepalive(std::string_view text) {
+  if (text == "on" || text == "off") return true;
+  return std::count(text.begin(), text.end(), ':') == 2 && std::all_of(text.begin(), text.end(), [](char c) {
+           return c == ':' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+         });
 }
 
 bool parse_flag(const std::string& flag, Listen& out) {
@@ -58,7 +89,8 @@ bool parse_flag(const std::string& flag, Listen& out) {
     return parsed.ec == std::errc() && parsed.ptr == flag.data() + flag.size() && out.backlog > 0;
   }
   // Said for nginx: each worker has a socket of its own here whatever they say.
-  return flag == "deferred" || flag == "bind" || flag == "reuseport" || flag == "ipv6only=on" || flag == "ipv6only=off" || flag.starts_with("so_keepalive=");
+  return flag == "deferred" || flag == "bind" || flag == "reuseport" || flag == "ipv6only=on" || flag == "ipv6only=off" ||
+         (flag.starts_with("so_keepalive=") && is_keepalive(std::string_view(flag).substr(13)));
 }
 
 }  // namespace
@@ -67,7 +99,7 @@ Result<std::vector<Listen>> parse_listen(std::string_view name, std::string_view
   std::vector<Listen> out;
   for (const std::string& entry : split_list(text)) {
     const std::vector<std::string> words = words_of(entry);
-    if (words.front() == "off") return out;
+    if (out.empty() && words.front() == "off") return out;
     Listen listen;
     if (!parse_address(words.front(), listen.address)) return wrong(name);
     for (std::size_t i = 1; i < words.size(); ++i) {

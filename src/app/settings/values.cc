@@ -98,6 +98,18 @@ void apply_aliases(Values& values) {
       {"nginx_main_worker_shutdown_timeout", "shutdown_timeout"},
       {"nginx_http_upstream_keepalive", "upstream_keepalive_pool_size"},
   };
+  static constexpr std::pair<const char*, const char*> renamed[] = {
+      {"privileged_worker", "dedicated_config_processing"},
+      {"router_consistency", "worker_consistency"},
+      {"opentelemetry_tracing", "tracing_instrumentations"},
+      {"opentelemetry_tracing_sampling_rate", "tracing_sampling_rate"},
+  };
+  for (const auto& [old, name] : renamed) {
+    const Value given = values.by_name[old];
+    if (given.where == "default") continue;
+    values.warnings.push_back(given.where + ": the '" + old + "' configuration property is deprecated, use '" + name + "' instead");
+    if (values.by_name[name].where == "default") values.by_name[name] = given;
+  }
   for (const auto& [directive, name] : aliases) {
     const auto given = values.by_name.find(directive);
     if (given != values.by_name.end() && values.by_name[name].where == "default") values.by_name[name] = given->second;
