@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cstring>
 
 #include "base/log.h"
 #include "router/hash.h"
 #include "router/rank.h"
+#include "router/required_text.h"
 
 namespace gateway::router {
 namespace {
@@ -54,9 +56,24 @@ std::uint64_t host_key(HostKind kind, std::string_view host, std::uint16_t port)
   return hash(0x8EBC6AF09C88C6E3ULL ^ (static_cast<std::uint64_t>(kind) << 16 | port), host);
 }
 
-std::uint64_t header_key(std::uint64_t path_key, std::string_view name, std::string_view value) noexcept {
-  return hash_ignoring_case(hash_ignoring_case(path_key, name), value);
+std::uint64_t header_name_hash(std::string_view name) noexcept { return hash_ignoring_case(0xA24BAED4963EE407ULL, name); }
+
+std::uint64_t header_value_hash(std::uint64_t name_hash, std::string_view value) noexcept {
+  return hash_ignoring_case(name_hash, value);
 }
+
+std::uint64_t header_key(std::uint64_t path_key, std::uint64_t header_hash) noexcept {
+  return mix(path_key ^ header_hash, 0x9FB21C651E98DF25ULL);
+}
+
+std::uint64_t text_key(std::uint64_t path_key, const char* window) noexcept {
+  std::uint32_t word = 0;
+  static_assert(sizeof word == text_window);
+  std::memcpy(&word, window, sizeof word);
+  return mix(path_key ^ word, 0xD1342543DE82EF95ULL);
+}
+
+std::uint64_t any_text_key(std::uint64_t path_key) noexcept { return mix(path_key, 0xF1357AEA2E62A9C5ULL); }
 
 Subject::Subject(const Query& query, Flavour flavour) noexcept
     : query(query), method(method_bit(query.method)), flavour(flavour) {
@@ -128,15 +145,27 @@ void CompiledRoute::compile_headers(Flavour flavour) {
       }
     }
   }
-  for (const HeaderTest& test : headers_) {
-    // Any value the index does not know would be missed: only headers of which all values are plain.
-    const auto named = std::find_if(route_->headers.begin(), route_->headers.end(),
-                                    [&](const auto& header) { return header.first == test.name; });
-    if (test.values.size() == named->second.size() && !test.values.empty() && test.values.size() <= most_indexed_values) {
-      index_header_ = test.name;
-      break;
-    }
+  choose_index();
+}
+
+// A request without the header can never match, nor, where all values are plain, one with another value: the route is
+// filed so that such requests do not meet it.
+void CompiledRoute::choose_index() {
+  if (headers_.empty()) return;
+  for (std::size_t i = 0; i < headers_.size(); ++i) {
+    const HeaderTest& test = headers_[i];
+    // Any value the index does not know would be missed.
+    if (test.values.size() != route_->headers[i].second.size() || test.values.empty() || test.values.size() > most_indexed_values) continue;
+    index_header_ = test.name;
+    const std::uint64_t name = header_name_hash(test.name);
+    for (const std::string& value : test.values) index_hashes_.push_back(header_value_hash(name, value));
+    // Each value once: an entry per value has its own key, and keys are how entries are taken out again.
+    std::sort(index_hashes_.begin(), index_hashes_.end());
+    index_hashes_.erase(std::unique(index_hashes_.begin(), index_hashes_.end()), index_hashes_.end());
+    return;
   }
+  index_header_ = headers_.front().name;
+  index_hashes_ = {header_name_hash(index_header_)};
 }
 
 std::vector<CompiledRoute::Path> CompiledRoute::compile_paths(Flavour flavour) {
@@ -156,7 +185,9 @@ std::vector<CompiledRoute::Path> CompiledRoute::compile_paths(Flavour flavour) {
       continue;
     }
     regexes_.push_back(std::make_unique<Regex>(std::move(*regex)));
-    paths.push_back({keep(literal_lead(text.substr(1))), regexes_.back().get(), number});
+    std::string text_behind = required_text(text.substr(1));
+    if (text_behind.size() < text_window) text_behind.clear();
+    paths.push_back({keep(literal_lead(text.substr(1))), regexes_.back().get(), number, std::move(text_behind)});
   }
   return paths;
 }
@@ -168,14 +199,6 @@ void CompiledRoute::add_entries(const std::vector<Path>& paths, Flavour flavour)
   shape.has_path = !route_->paths.empty();
   shape.more_checks = !headers_.empty() || !route_->snis.empty();
   for (const std::string& method : route_->methods) shape.methods |= method_bit(method);
-
-  std::vector<std::string> index_values;
-  for (const HeaderTest& test : headers_) {
-    if (!index_header_.empty() && test.name == index_header_) index_values = test.values;
-  }
-  // Each value once: an entry per value has its own key, and keys are how entries are taken out again.
-  std::sort(index_values.begin(), index_values.end());
-  index_values.erase(std::unique(index_values.begin(), index_values.end()), index_values.end());
 
   const auto add = [&](HostKind kind, HostPort host) {
     shape.host_kind = kind;
@@ -191,19 +214,26 @@ void CompiledRoute::add_entries(const std::vector<Path>& paths, Flavour flavour)
       entry.regex = path.regex;
       entry.path_number = path.number;
       entry.key = hash(entry.host_key, path.text);
-      if (index_values.empty()) {
+      const std::uint64_t path_key = entry.key;
+      if (index_hashes_.empty()) {
+        if (!path.text_behind.empty()) {
+          entry.filing = Filing::text;
+          // The end of the text: beginnings ("/v1/") are more often alike.
+          entry.key = text_key(path_key, path.text_behind.data() + path.text_behind.size() - text_window);
+          entry.also_key = any_text_key(path_key);
+        }
         entries_.push_back(entry);
         continue;
       }
-      const std::uint64_t path_key = entry.key;
-      for (const std::string& value : index_values) {
-        entry.key = header_key(path_key, index_header_, value);
+      entry.filing = Filing::header;
+      for (const std::uint64_t header : index_hashes_) {
+        entry.key = header_key(path_key, header);
         entries_.push_back(entry);
       }
     }
   };
 
-  entries_.reserve(std::max<std::size_t>(route_->hosts.size(), 1) * paths.size() * std::max<std::size_t>(index_values.size(), 1));
+  entries_.reserve(std::max<std::size_t>(route_->hosts.size(), 1) * paths.size() * std::max<std::size_t>(index_hashes_.size(), 1));
   if (route_->hosts.empty()) add(HostKind::none, {});
   for (const std::string& text : route_->hosts) {
     HostPort host = split_port(text);

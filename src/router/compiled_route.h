@@ -22,10 +22,21 @@ struct HostPort {
 
 enum class HostKind : std::uint8_t { none, exact, suffix, prefix };
 
+/// By what an entry is filed, beyond its host and the beginning of its path.
+enum class Filing : std::uint8_t { nothing_more, header, text };
+
 /// Where entries for a host live; see Table.
 [[nodiscard]] std::uint64_t host_key(HostKind kind, std::string_view host, std::uint16_t port) noexcept;
-/// Where, under a host and the beginning of a path, entries live that want a header to have one given value.
-[[nodiscard]] std::uint64_t header_key(std::uint64_t path_key, std::string_view name, std::string_view value) noexcept;
+/// Names and values of headers, without regard to case.
+[[nodiscard]] std::uint64_t header_name_hash(std::string_view name) noexcept;
+[[nodiscard]] std::uint64_t header_value_hash(std::uint64_t name_hash, std::string_view value) noexcept;
+/// Where, under a host and the beginning of a path, entries live that want a header to be there (hash of its name) or
+/// to have one given value (hash of both).
+[[nodiscard]] std::uint64_t header_key(std::uint64_t path_key, std::uint64_t header_hash) noexcept;
+/// Where, likewise, patterns live that need a path with these `text_window` bytes further on; and all such patterns.
+inline constexpr std::size_t text_window = 4;
+[[nodiscard]] std::uint64_t text_key(std::uint64_t path_key, const char* window) noexcept;
+[[nodiscard]] std::uint64_t any_text_key(std::uint64_t path_key) noexcept;
 
 /// Headers beyond this number are not looked at (Kong 3.9, lua_max_req_headers).
 inline constexpr std::size_t headers_looked_at = 100;
@@ -59,7 +70,9 @@ struct alignas(64) Entry {
   std::uint64_t low = 0;
   std::uint64_t host_key = 0;
   std::uint64_t key = 0;
+  std::uint64_t also_key = 0;  ///< of Filing::text: where all such entries are
   std::uint32_t path_number = 0;
+  Filing filing = Filing::nothing_more;
 
   /// `captures` is written to only if the answer is yes and a regular expression decided it.
   [[nodiscard]] bool accepts(const Subject& subject, Captures& captures) const noexcept;
@@ -76,7 +89,7 @@ class CompiledRoute {
   CompiledRoute& operator=(const CompiledRoute&) = delete;
 
   [[nodiscard]] const std::vector<Entry>& entries() const noexcept { return entries_; }
-  /// Name of the header whose value is part of the entries' keys; empty when none is.
+  /// Name of the header that is part of the entries' keys; empty when none is.
   [[nodiscard]] std::string_view index_header() const noexcept { return index_header_; }
 
   [[nodiscard]] bool accepts_method(std::string_view method) const noexcept;
@@ -95,9 +108,11 @@ class CompiledRoute {
     std::string_view text;
     const Regex* regex = nullptr;
     std::uint32_t number = 0;
+    std::string text_behind{};  // of every match, see required_text()
   };
 
   void compile_headers(Flavour flavour);
+  void choose_index();
   std::vector<Path> compile_paths(Flavour flavour);
   void add_entries(const std::vector<Path>& paths, Flavour flavour);
   [[nodiscard]] std::string_view keep(std::string_view text);
@@ -108,6 +123,7 @@ class CompiledRoute {
   std::vector<std::unique_ptr<Regex>> regexes_;
   std::vector<HeaderTest> headers_;
   std::string_view index_header_;
+  std::vector<std::uint64_t> index_hashes_;  // of its values, or of its name alone
 };
 
 }  // namespace gateway::router

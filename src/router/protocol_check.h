@@ -10,10 +10,10 @@ namespace gateway::router {
 /// Whether a request came in a way its route allows (Kong 3.9, runloop access).
 enum class Passage : std::uint8_t {
   allowed,
-  needs_https,   ///< https_redirect_status_code
-  needs_http2,   ///< 426: gRPC over an older HTTP
-  needs_grpc,    ///< 415: something else for a gRPC route
-  needs_grpcs,   ///< gRPC in the clear for an encrypted route: a gRPC status
+  needs_https,  ///< https_redirect_status_code
+  needs_http2,  ///< 426: gRPC over an older HTTP
+  needs_grpc,   ///< 415: something else for a gRPC route
+  needs_grpcs,  ///< gRPC in the clear for an encrypted route: a gRPC status
 };
 
 /// What of a request decides about it. `https`: as the client, or a trusted peer on its behalf, says.

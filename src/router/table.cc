@@ -15,6 +15,10 @@ constexpr std::uint64_t look_closer = std::uint64_t{1} << 63;
 constexpr std::uint64_t only_entry = std::uint64_t{1} << 62;
 constexpr std::uint32_t lengths_in_summary = 62;
 
+// Patterns it is not worth looking for texts for, and the most texts that are kept apart.
+constexpr std::size_t few_patterns = 8;
+constexpr std::size_t most_texts = 64;
+
 // No entry has this address.
 constexpr std::uint64_t crowd_mark = 1;
 
@@ -101,16 +105,59 @@ class Table::Search {
     for (const Lane& lane : **lanes) {
       if (lane.length > subject_.query.path.size()) return;
       const std::uint64_t key = hashes.at(lane.length);
-      if (lane.header.empty()) {
-        bin(key);
-        continue;
-      }
-      std::size_t seen = 0;
-      for (const http::Header& header : subject_.query.headers) {
-        if (++seen > headers_looked_at) break;
-        if (http::equals_ignoring_case(header.name, lane.header)) bin(header_key(key, lane.header, header.value));
-      }
+      if (lane.of(Filing::nothing_more) != 0) bin(key);
+      if (lane.of(Filing::header) != 0) headers(key);
+      if (lane.of(Filing::text) != 0) texts(key, subject_.query.path.substr(lane.length));
     }
+  }
+
+  void headers(std::uint64_t path_key) {
+    if (!headers_read_) read_headers();
+    for (std::size_t i = 0; i < header_hashes_used_; ++i) bin(header_key(path_key, header_hashes_[i]));
+  }
+
+  // Once per look-up, and only of headers that some route asks for.
+  void read_headers() {
+    headers_read_ = true;
+    const auto add = [&](std::uint64_t hash) {
+      const auto end = header_hashes_.begin() + static_cast<std::ptrdiff_t>(header_hashes_used_);
+      if (std::find(header_hashes_.begin(), end, hash) == end) header_hashes_[header_hashes_used_++] = hash;
+    };
+    std::size_t seen = 0;
+    for (const http::Header& header : subject_.query.headers) {
+      if (++seen > headers_looked_at) break;
+      const std::uint64_t name = header_name_hash(header.name);
+      if (table_.header_names_.find(name) == nullptr) continue;
+      add(name);
+      add(header_value_hash(name, header.value));
+    }
+  }
+
+  // Patterns need a text that may be anywhere in the rest of the path. Few are simply tried; of many, those of which
+  // the end of the text occurs.
+  void texts(std::uint64_t path_key, std::string_view rest) {
+    const std::uint64_t all = any_text_key(path_key);
+    const std::size_t windows = rest.size() < text_window ? 0 : rest.size() - text_window + 1;
+    if (windows == 0) return;
+    if (count_in_bin(all) <= windows / 4 + few_patterns) return bin(all);
+    std::array<std::uint64_t, most_texts> found;
+    std::size_t used = 0;
+    for (std::size_t i = 0; i < windows; ++i) {
+      const std::uint64_t key = text_key(path_key, rest.data() + i);
+      if (table_.bins_.find(key) == 0) continue;
+      const auto end = found.begin() + static_cast<std::ptrdiff_t>(used);
+      if (std::find(found.begin(), end, key) != end) continue;
+      if (used == most_texts) return bin(all);
+      found[used++] = key;
+    }
+    for (std::size_t i = 0; i < used; ++i) bin(found[i]);
+  }
+
+  [[nodiscard]] std::size_t count_in_bin(std::uint64_t key) const {
+    const std::uint64_t word = table_.bins_.find(key);
+    if (word != crowd_mark) return word == 0 ? 0 : 1;
+    const auto* crowd = table_.crowds_.find(key);
+    return crowd == nullptr ? 0 : (*crowd)->size();
   }
 
   void bin(std::uint64_t key) {
@@ -121,10 +168,7 @@ class Table::Search {
       return;
     }
     const auto* crowd = table_.crowds_.find(key);
-    if (crowd == nullptr) return;
-    for (const Entry* entry : **crowd) {
-      if (consider(*entry)) return;
-    }
+    if (crowd != nullptr) (*crowd)->visit(subject_.method, [this](const Entry& entry) { return consider(entry); });
   }
 
   // True when nothing that ranks lower needs to be looked at.
@@ -139,6 +183,9 @@ class Table::Search {
   const Subject subject_;
   const Entry* best_ = nullptr;
   Captures captures_;
+  bool headers_read_ = false;
+  std::size_t header_hashes_used_ = 0;
+  std::array<std::uint64_t, 2 * headers_looked_at> header_hashes_;  // not cleared: most look-ups need none
 };
 
 std::optional<Match> Table::match(const Query& query) const {
@@ -166,48 +213,53 @@ void Table::erase(const Uuid& id) {
 void Table::insert(const Entry& entry) {
   count_lane(entry, 1);
   count_host(entry, 1);
-  const std::uint64_t word = bins_.find(entry.key);
-  if (word == 0) return bins_.set(entry.key, pack(&entry));
-  Crowd crowd;
-  if (word == crowd_mark) {
-    const Crowd& old = **crowds_.find(entry.key);
-    crowd.reserve(old.size() + 1);
-    crowd = old;
-  } else {
-    crowd.push_back(unpack(word));
-    bins_.set(entry.key, crowd_mark);
-  }
-  const auto better = [](const Entry* a, const Entry* b) { return outranks(*a, *b); };
-  crowd.insert(std::upper_bound(crowd.begin(), crowd.end(), &entry, better), &entry);
-  crowds_.set(entry.key, std::make_shared<const Crowd>(std::move(crowd)));
+  count_header(entry, 1);
+  file(entry.key, entry);
+  if (entry.filing == Filing::text) file(entry.also_key, entry);
 }
 
 void Table::remove(const Entry& entry) {
   count_lane(entry, -1);
   count_host(entry, -1);
-  if (bins_.find(entry.key) != crowd_mark) return bins_.erase(entry.key);
-  Crowd crowd = **crowds_.find(entry.key);
-  std::erase(crowd, &entry);
-  if (crowd.size() == 1) {
-    bins_.set(entry.key, pack(crowd.front()));
-    crowds_.erase(entry.key);
+  count_header(entry, -1);
+  unfile(entry.key, entry);
+  if (entry.filing == Filing::text) unfile(entry.also_key, entry);
+}
+
+void Table::file(std::uint64_t key, const Entry& entry) {
+  const std::uint64_t word = bins_.find(key);
+  if (word == 0) return bins_.set(key, pack(&entry));
+  Crowd crowd;
+  if (word == crowd_mark) {
+    crowd = **crowds_.find(key);
   } else {
-    crowds_.set(entry.key, std::make_shared<const Crowd>(std::move(crowd)));
+    crowd.add(*unpack(word));
+    bins_.set(key, crowd_mark);
+  }
+  crowd.add(entry);
+  crowds_.set(key, std::make_shared<const Crowd>(std::move(crowd)));
+}
+
+void Table::unfile(std::uint64_t key, const Entry& entry) {
+  if (bins_.find(key) != crowd_mark) return bins_.erase(key);
+  Crowd crowd = **crowds_.find(key);
+  crowd.remove(entry);
+  if (crowd.size() == 1) {
+    bins_.set(key, pack(crowd.front()));
+    crowds_.erase(key);
+  } else {
+    crowds_.set(key, std::make_shared<const Crowd>(std::move(crowd)));
   }
 }
 
 void Table::count_lane(const Entry& entry, int change) {
   const auto* found = lanes_.find(entry.host_key);
   Lanes lanes = found != nullptr ? **found : Lanes{};
-  const std::string_view header = entry.owner->index_header();
-  auto at = std::find_if(lanes.begin(), lanes.end(),
-                         [&](const Lane& lane) { return lane.length >= entry.path.size(); });
-  while (at != lanes.end() && at->length == entry.path.size() && at->header != header) ++at;
-  if (at == lanes.end() || at->length != entry.path.size()) {
-    at = lanes.insert(at, {static_cast<std::uint32_t>(entry.path.size()), 0, std::string(header)});
-  }
-  at->count += static_cast<std::uint32_t>(change);
-  if (at->count == 0) lanes.erase(at);
+  const auto length = static_cast<std::uint32_t>(entry.path.size());
+  auto at = std::find_if(lanes.begin(), lanes.end(), [&](const Lane& lane) { return lane.length >= length; });
+  if (at == lanes.end() || at->length != length) at = lanes.insert(at, Lane{length, {}});
+  at->count[static_cast<std::size_t>(entry.filing)] += static_cast<std::uint32_t>(change);
+  if (at->count == Lane{}.count) lanes.erase(at);
   if (lanes.empty()) {
     lanes_.erase(entry.host_key);
     hosts_.erase(entry.host_key);
@@ -215,11 +267,24 @@ void Table::count_lane(const Entry& entry, int change) {
   }
   std::uint64_t summary = 0;
   for (const Lane& lane : lanes) {
-    summary |= lane.header.empty() && lane.length < lengths_in_summary ? std::uint64_t{1} << lane.length : look_closer;
+    const bool simple = lane.of(Filing::header) == 0 && lane.of(Filing::text) == 0 && lane.length < lengths_in_summary;
+    summary |= simple ? std::uint64_t{1} << lane.length : look_closer;
   }
   if (found == nullptr) summary = only_entry | pack(&entry);
   if (hosts_.find(entry.host_key) != summary) hosts_.set(entry.host_key, summary);
   lanes_.set(entry.host_key, std::make_shared<const Lanes>(std::move(lanes)));
+}
+
+void Table::count_header(const Entry& entry, int change) {
+  if (entry.filing != Filing::header) return;
+  const std::uint64_t name = header_name_hash(entry.owner->index_header());
+  const std::uint32_t* known = header_names_.find(name);
+  const std::uint32_t count = (known != nullptr ? *known : 0) + static_cast<std::uint32_t>(change);
+  if (count == 0) {
+    header_names_.erase(name);
+  } else {
+    header_names_.set(name, count);
+  }
 }
 
 void Table::count_host(const Entry& entry, int change) {
