@@ -239,6 +239,14 @@ def test_changes_that_are_refused_change_nothing(gateway):
     assert gateway.admin("GET", "/apis/old").json == made
 
 
+def test_what_names_an_api_and_when_it_was_made_stays(gateway):
+    made = make(gateway, **OLD)
+    answer = gateway.admin("PATCH", "/apis/old", json={"id": str(uuid.uuid4()), "created_at": made["created_at"] + 1})
+    assert answer.status == 400 and answer.json == {"id": "id cannot be updated", "created_at": "created_at cannot be updated"}
+    assert gateway.admin("PATCH", "/apis/old", json=made).json == made
+    assert gateway.admin("PATCH", "/apis/old", form={"created_at": str(made["created_at"]), "retries": "4"}).json["retries"] == 4
+
+
 def test_put_makes_what_has_no_id(gateway):
     answer = gateway.admin("PUT", "/apis/", json=OLD)
     assert answer.status == 201 and answer.json["name"] == "old"
@@ -364,6 +372,17 @@ def test_the_command_of_that_generation_limits_an_api(gateway):
     assert gateway.admin("GET", f"/plugins/{answer.json['id']}").json["service"] == {"id": made["id"]}
 
 
+def test_a_plugin_of_an_api_is_replaced_by_its_id_and_stays_what_it_is(gateway):
+    make(gateway, **OLD)
+    made = gateway.create("/apis/old/plugins", name="rate-limiting", config={"second": 5, "hour": 50})
+    shown = {name: made[name] for name in ("id", "api_id", "created_at", "name")}
+    answer = gateway.admin("PUT", "/apis/old/plugins/", json={**shown, "config": {"minute": 7}})
+    assert answer.status == 200 and answer.json["created_at"] == made["created_at"]
+    assert answer.json["config"]["minute"] == 7 and "second" not in {k for k, v in answer.json["config"].items() if v is not None}
+    answer = gateway.admin("PATCH", f"/apis/old/plugins/{made['id']}", json={"name": "key-auth"})
+    assert answer.status == 400 and answer.json == {"name": "name cannot be updated"}
+
+
 def test_lists_of_a_plugin_come_as_text_with_commas(gateway):
     make(gateway, **OLD)
     answer = gateway.admin("POST", "/apis/old/plugins", form={"name": "key-auth", "config.key_names": "a-key,b-key"})
@@ -411,7 +430,13 @@ def test_complaints_about_a_plugin_are_flat(gateway):
     answer = gateway.admin("POST", "/apis/old/plugins", json={"name": "rate-limiting", "config": {"second": "x"}})
     assert answer.status == 400 and "config.second" in answer.json and "code" not in answer.json
     answer = gateway.admin("POST", "/apis/old/plugins", json={"name": "nothing"})
-    assert answer.status == 400 and set(answer.json) == {"name"}
+    assert answer.status == 400 and answer.json == {"name": 'Plugin "nothing" not found'}
+    for config, complaints in [({"second": "x"}, {"config.second": "second is not a number"}),
+                               ({"second": 1, "nothing": 1}, {"config.nothing": "nothing is an unknown field"})]:
+        answer = gateway.admin("POST", "/apis/old/plugins", json={"name": "rate-limiting", "config": config})
+        assert answer.status == 400 and answer.json == complaints
+    answer = gateway.admin("POST", "/apis/old/plugins", json={})
+    assert answer.status == 400 and answer.json == {"name": "name is required"}
     gateway.create("/apis/old/plugins", name="key-auth")
     answer = gateway.admin("POST", "/apis/old/plugins", json={"name": "key-auth"})
     assert answer.status == 409 and answer.json == {"name": "already exists with value 'key-auth'"}

@@ -1,5 +1,8 @@
 #include "admin/legacy.h"
 
+#include <charconv>
+#include <cmath>
+
 #include "admin/legacy_list.h"
 #include "admin/legacy_words.h"
 #include "admin/paging.h"
@@ -60,22 +63,52 @@ void split_lists(const schema::Record& record, Json& config) {
   }
 }
 
-void read_old_plugin(const entity::Type& plugins, Call& call, const Json& existing) {
-  if (!call.body.is_object()) return;
+// Milliseconds there, seconds here.
+void take_time(Json& body, const char* name) {
+  const auto given = body.find(name);
+  if (given == body.end()) return;
+  const std::string text = given->is_string() ? given->get<std::string>() : text_of(*given);
+  double milliseconds = 0;
+  const auto parsed = std::from_chars(text.data(), text.data() + text.size(), milliseconds);
+  if (parsed.ec == std::errc() && parsed.ptr == text.data() + text.size()) *given = std::floor(milliseconds / 1000);
+}
+
+// From that generation's spelling to today's; an answer when there is no such plugin or it may not be changed so.
+std::optional<Reply> read_old_plugin(const entity::Type& plugins, Call& call, const Json& existing) {
+  if (!call.body.is_object()) return std::nullopt;
   call.body_is_text = true;
   call.body.erase("api_id");
+  take_time(call.body, "created_at");
   if (call.body.contains("consumer_id")) {
     const Json id = call.body["consumer_id"];
     call.body.erase("consumer_id");
-    if (!id.is_null()) call.body["consumer"] = Json{{"id", id}};
+    if (!id.is_null() && id != "") call.body["consumer"] = Json{{"id", id}};
   }
   Json named = existing.is_object() ? existing : Json::object();
-  if (call.body.contains("name")) named["name"] = call.body["name"];
+  if (call.body.contains("name")) {
+    if (existing.is_object() && call.body["name"] != existing["name"]) return json_reply(400, {{"name", "name cannot be updated"}});
+    named["name"] = call.body["name"];
+  }
   const auto record = plugins.subschema(named);
+  if (!record && named.contains("name") && named["name"].is_string()) {
+    return json_reply(400, {{"name", "Plugin \"" + named["name"].get<std::string>() + "\" not found"}});
+  }
   const schema::Field* config = record ? record->find("config") : nullptr;
   if (config != nullptr && config->record() != nullptr && call.body.contains("config") && call.body["config"].is_object()) {
     split_lists(*config->record(), call.body["config"]);
   }
+  return std::nullopt;
+}
+
+// What names a row and when it was made stays.
+Json immutable_complaints(const Json& given, const Json& shown) {
+  Json errors = Json::object();
+  for (const char* name : {"id", "created_at"}) {
+    if (!given.contains(name) || given[name].is_null()) continue;
+    const auto text = [](const Json& value) { return value.is_string() ? value.get<std::string>() : text_of(value); };
+    if (text(given[name]) != text(shown[name])) errors[name] = std::string(name) + " cannot be updated";
+  }
+  return errors;
 }
 
 }  // namespace
@@ -187,6 +220,8 @@ Task<Reply> Legacy::item(Call& call) {
   if (found.wrong) co_return std::move(*found.wrong);
   if (call.method == "DELETE") co_return co_await remove(std::move(*found.api));
   if (!call.body.is_object() || call.body.empty()) co_return message(400, "empty body");
+  const Json errors = immutable_complaints(call.body, show_legacy_api(*found.api));
+  if (!errors.empty()) co_return json_reply(400, errors);
   co_return co_await save(std::move(call.body), std::move(*found.api), Over::existing, 200);
 }
 
@@ -230,7 +265,8 @@ Task<Reply> Legacy::plugins(Call& call) {
   const Parent parent{"service", id_of(found.api->service)};
   const entity::Type& plugins = *context_.catalog.find("plugins");
   if (call.method == "GET") co_return co_await list_plugins(call, parent);
-  read_old_plugin(plugins, call, nullptr);
+  std::optional<Reply> wrong = read_old_plugin(plugins, call, nullptr);
+  if (wrong) co_return std::move(*wrong);
   const bool has_id = call.body.is_object() && call.body.contains("id") && call.body["id"].is_string();
   if (call.method == "PUT" && has_id) {
     const std::string id = call.body["id"].get<std::string>();
@@ -251,7 +287,8 @@ Task<Reply> Legacy::plugin(Call& call) {
   if (!row.row) co_return not_found();
   if (call.method == "PATCH") {
     if (!call.body.is_object() || call.body.empty()) co_return message(400, "empty body");
-    read_old_plugin(plugins, call, *row.row);
+    std::optional<Reply> wrong = read_old_plugin(plugins, call, *row.row);
+    if (wrong) co_return std::move(*wrong);
   }
   Reply reply = co_await rows_.item(plugins, call.path[3], call, parent);
   co_return with_old_plugin(std::move(reply));

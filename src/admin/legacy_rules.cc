@@ -138,7 +138,8 @@ Json legacy_field_complaints(const Json& given) {
   check_url(given, errors);
   check_single(given, "request_host", errors);
   check_single(given, "request_path", errors);
-  check_list(given, "hosts", "host", [](const std::string& text) { return host_fault(text, "Invalid hostname"); }, errors);
+  check_list(
+      given, "hosts", "host", [](const std::string& text) { return host_fault(text, "Invalid hostname"); }, errors);
   check_list(given, "uris", "uri", path_fault, errors);
   check_list(given, "methods", "method", method_fault, errors);
   for (const char* name : {"strip_request_path", "strip_uri", "preserve_host", "https_only", "http_if_terminated"}) {
