@@ -896,7 +896,7 @@ def test_tags_come_in_pages(gateway):
 
 @pytest.mark.parametrize("form", [
     [("paths[]", "/a"), ("paths[]", "/b")], [("paths[1]", "/a"), ("paths[2]", "/b")], [("paths", "/a"), ("paths", "/b")],
-    [("paths[2]", "/a"), ("paths[3]", "/b")]])
+    [("paths[2]", "/a"), ("paths[3]", "/b")], [("paths[10]", "/b"), ("paths[9]", "/a")], [("paths[2]", "/b"), ("paths[1]", "/a")]])
 def test_lists_in_forms(gateway, form):
     answer = gateway.admin("POST", "/routes", form=form)
     assert answer.status == 201 and answer.json["paths"] == ["/a", "/b"]

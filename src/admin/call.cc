@@ -88,11 +88,11 @@ std::optional<Json> decode_multipart(std::string_view content_type, std::string_
   const std::string_view boundary = parameter(content_type, "boundary");
   if (boundary.empty() || boundary.size() > 200) return std::nullopt;
   const std::string delimiter = "--" + std::string(boundary);
-  Json document = Json::object();
+  std::vector<std::pair<std::string, Json>> parts;
   std::size_t at = body.find(delimiter);
   for (std::size_t count = 0; at != std::string_view::npos; ++count) {
     body.remove_prefix(at + delimiter.size());
-    if (body.starts_with("--")) return document;
+    if (body.starts_with("--")) return schema::document_of(std::move(parts));
     if (!body.starts_with("\r\n") || count == schema::max_arguments) return std::nullopt;
     body.remove_prefix(2);
     at = body.find("\r\n" + delimiter);
@@ -105,7 +105,7 @@ std::optional<Json> decode_multipart(std::string_view content_type, std::string_
       if (!parsed) return std::nullopt;
       value = std::move(*parsed);
     }
-    schema::place_argument(document, part.name, std::move(value));
+    parts.emplace_back(std::move(part.name), std::move(value));
     at += 2;
   }
   return std::nullopt;

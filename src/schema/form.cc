@@ -10,9 +10,11 @@ namespace {
 constexpr std::size_t max_depth = 16;
 
 struct Step {
-  enum class Kind { member, append, index } kind;
+  enum class Kind { member, index, append } kind;
   std::string name;
   std::size_t index = 0;
+
+  auto operator<=>(const Step&) const = default;
 };
 
 int hex_value(char c) noexcept {
@@ -70,7 +72,7 @@ void place(Json& at, const std::vector<Step>& steps, std::size_t depth, Json val
     return place(at[step.name], steps, depth + 1, std::move(value));
   }
   if (!at.is_array()) at = Json::array();
-  // An index is a place in line, not a size: a gap is closed.
+  // An index is a place in line, not a size: a gap is closed. Arguments come in the order of their indices.
   const bool existing = step.kind == Step::Kind::index && step.index >= 1 && step.index <= at.size();
   if (!existing) at.push_back(nullptr);
   Json& slot = existing ? at[step.index - 1] : at.back();
@@ -115,16 +117,23 @@ std::optional<Arguments> decode_urlencoded(std::string_view text) {
   return arguments;
 }
 
-void place_argument(Json& document, std::string_view key, Json value) {
-  const std::vector<Step> steps = steps_of(key);
-  if (steps.empty()) return;
-  place(document, steps, 0, std::move(value));
+Json document_of(std::vector<std::pair<std::string, Json>> arguments) {
+  std::vector<std::pair<std::vector<Step>, Json>> placed;
+  placed.reserve(arguments.size());
+  for (auto& [key, value] : arguments) placed.emplace_back(steps_of(key), std::move(value));
+  std::stable_sort(placed.begin(), placed.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  Json document = Json::object();
+  for (auto& [steps, value] : placed) {
+    if (!steps.empty()) place(document, steps, 0, std::move(value));
+  }
+  return document;
 }
 
 Json document_of(const Arguments& arguments) {
-  Json document = Json::object();
-  for (const auto& [key, value] : arguments) place_argument(document, key, value);
-  return document;
+  std::vector<std::pair<std::string, Json>> values;
+  values.reserve(arguments.size());
+  for (const auto& [key, value] : arguments) values.emplace_back(key, value);
+  return document_of(std::move(values));
 }
 
 }  // namespace gateway::schema

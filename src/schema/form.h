@@ -22,11 +22,11 @@ using Arguments = std::vector<std::pair<std::string, std::string>>;
 /// Percent escapes undone; what is no escape stays.
 [[nodiscard]] std::string percent_decoded(std::string_view text, bool plus_is_space = false);
 
-/// Puts a value at the place its key names: `a.b`, `a[]`, `a[1]`, `a[some.key]`, or a repeated `a`
-/// (Kong 3.9 Admin API, form keys). Values that are placed twice in contradicting ways: the later wins.
-void place_argument(Json& document, std::string_view key, Json value);
-
-/// A whole form as a document of texts, lists and objects.
+/// A whole form as a document of texts, lists and objects: each value at the place its key names, `a.b`, `a[]`, `a[1]`,
+/// `a[some.key]`, or a repeated `a` (Kong 3.9 Admin API, form keys). Lists are in the order of their indices, whatever
+/// order those came in. Values that are placed in contradicting ways: one of them wins.
 [[nodiscard]] Json document_of(const Arguments& arguments);
+/// The same of values that are more than text.
+[[nodiscard]] Json document_of(std::vector<std::pair<std::string, Json>> arguments);
 
 }  // namespace gateway::schema
