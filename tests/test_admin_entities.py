@@ -331,7 +331,9 @@ def test_a_consumer_can_lose_one_of_its_names(gateway):
     gateway.create("/consumers", username="a", custom_id="b")
     answer = gateway.admin("PATCH", "/consumers/a", json={"custom_id": None})
     assert answer.status == 200 and answer.json["custom_id"] is None
-    refused(gateway.admin("PATCH", "/consumers/a", json={"username": None}))
+    answer = gateway.admin("PATCH", "/consumers/a", json={"username": None})
+    why = "when updating, at least one of these fields must be non-empty: 'custom_id', 'username'"
+    assert answer.status == 400 and answer.json["fields"] == {"@entity": [why]} and answer.json["message"] == f"schema violation ({why})"
 
 
 # -- plugins

@@ -61,6 +61,18 @@ Json with(Json errors, Json more) {
   return errors;
 }
 
+// Of a change that leaves a row without what it must have one of, Kong says that it was the change.
+void say_that_it_is_a_change(Json& complaints) {
+  if (!complaints.is_object()) return;
+  for (auto& [name, complaint] : complaints.items()) {
+    if (complaint.is_object()) say_that_it_is_a_change(complaint);
+    if (name != "@entity") continue;
+    for (Json& each : complaint) {
+      if (const std::string text = each.get<std::string>(); text.starts_with("at least one of")) each = "when updating, " + text;
+    }
+  }
+}
+
 }  // namespace
 
 Json complete(const Type& type, Json& document, std::int64_t now) {
@@ -98,6 +110,7 @@ Json update(const Type& type, const Json& existing, Json patch, std::int64_t now
   if (record->find("created_at") != nullptr && is_missing(result, "created_at")) result["created_at"] = now;
   schema::tidy(*record, result);
   Json complaints = record->complaints(result);
+  say_that_it_is_a_change(complaints);
   errors = with(std::move(complaints), std::move(errors));
   put_ttl(ttl.is_null() && existing.contains("ttl") ? existing["ttl"] : ttl, result);
   return errors;
