@@ -519,9 +519,20 @@ def test_a_child_is_changed_replaced_and_deleted_below_its_parent(gateway):
 def test_a_child_of_another_parent_is_neither_changed_nor_deleted(gateway):
     service(gateway, "one"), service(gateway, "other")
     made = gateway.create("/services/one/routes", name="r", paths=["/a"])
-    assert gateway.admin("PATCH", "/services/other/routes/r", json={"paths": ["/b"]}).status == 404
-    gateway.admin("DELETE", "/services/other/routes/r")
+    for path in ("/services/other/routes/r", f"/services/other/routes/{made['id']}", f"/services/other/routes/{uuid.uuid4()}"):
+        for method, body in [("GET", None), ("PATCH", {"paths": ["/b"]}), ("DELETE", None)]:
+            answer = gateway.admin(method, path, json=body)
+            assert answer.status == 404 and answer.json == {"message": "Not found"}, (method, path)
     assert gateway.admin("GET", "/routes/r").json == made
+
+
+def test_replacing_a_child_below_another_parent_moves_it_there(gateway):
+    service(gateway, "one"), service(gateway, "other")
+    made = gateway.create("/services/one/routes", name="r", paths=["/a"])
+    answer = gateway.admin("PUT", "/services/other/routes/r", json={"paths": ["/b"]})
+    assert answer.status == 200 and answer.json["id"] == made["id"]
+    assert gateway.admin("GET", "/services/one/routes").json["data"] == []
+    assert gateway.admin("GET", "/services/other/routes").json["data"] == [answer.json]
 
 
 def test_the_service_of_a_route_is_reached_through_it(gateway):
@@ -849,7 +860,7 @@ def test_lists_are_filtered_by_tags(gateway):
 
 @pytest.mark.parametrize("tags, why", [
     ("", "cannot be null"), ("a,b/c", "invalid filter syntax"), ("a,", "invalid filter syntax"), ("/a", "invalid filter syntax"),
-    ("a,b,c,d,e,f", "cannot query more than 5 tags")])
+    ("a%00b", "invalid filter syntax"), ("a,b,c,d,e,f", "cannot query more than 5 tags")])
 def test_filters_by_tags_that_are_refused(gateway, tags, why):
     answer = gateway.admin("GET", f"/services?tags={tags}")
     refused(answer, message=f"invalid option (tags: {why})", code=11)

@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "admin/paging.h"
+#include "entity/fields.h"
 #include "entity/row.h"
 #include "schema/document.h"
 #include "schema/record.h"
@@ -39,9 +40,10 @@ std::optional<Reply> read_tags(const std::string& text, store::PageRequest& requ
   if (all && any) return invalid_option("tags", "invalid filter syntax");
   request.tags_mode = any ? store::PageRequest::Tags::any : store::PageRequest::Tags::all;
   std::string_view rest = text;
+  static const schema::Field tag = *entity::tags_field().second.elements();
   while (true) {
     const std::size_t end = rest.find(any ? '/' : ',');
-    if (rest.substr(0, end).empty()) return invalid_option("tags", "invalid filter syntax");
+    if (tag.complaint(Json(rest.substr(0, end)))) return invalid_option("tags", "invalid filter syntax");
     request.tags.emplace_back(rest.substr(0, end));
     if (end == std::string_view::npos) break;
     rest.remove_prefix(end + 1);
@@ -241,8 +243,12 @@ Task<Reply> Rows::item(const Type& type, const std::string& key, Call& call, std
     co_return json_reply(200, entity::shown(type, *found.row));
   }
   const Writer::Pass pass = co_await context_.writer.enter();
-  Found found = co_await find(type, key, parent);
+  // A row of another parent is not found here, but replacing one brings it here.
+  std::optional<Parent> where = parent;
+  if (call.method == "PUT" && !type.endpoint_key.empty()) where.reset();
+  Found found = co_await find(type, key, std::move(where));
   if (found.wrong) co_return std::move(*found.wrong);
+  if (parent && !found.row && call.method != "PUT") co_return not_found();
   if (call.method == "PUT") co_return co_await replace(type, key, std::move(found), call, parent);
   if (call.method == "PATCH") co_return co_await change(type, key, std::move(found), call);
   co_return co_await remove(type, std::move(found));
