@@ -109,6 +109,21 @@ def test_the_origin_that_asked_is_allowed(watched):
     assert answer.headers["access-control-allow-origin"] == "http://board.test"
 
 
+def test_only_the_pages_of_the_gui_are_allowed_where_it_is_known(private):
+    gateway = private(admin_gui_url="https://gui.test:8443/manager, http://other.test")
+    for asking, allowed in [(None, "https://gui.test:8443"), ("http://board.test", "https://gui.test:8443"),
+                            ("https://gui.test:8443", "https://gui.test:8443"), ("http://other.test", "http://other.test")]:
+        answer = gateway.admin("GET", "/status", headers={"Origin": asking} if asking else {})
+        assert answer.headers["access-control-allow-origin"] == allowed, asking
+
+
+@pytest.mark.parametrize("tokens, shown", [
+    ("off", set()), ("server_tokens", {"server"}), ("latency_tokens", {"x-kong-admin-latency"}), ("X-Kong-Admin-Latency", {"x-kong-admin-latency"})])
+def test_the_program_and_its_latency_are_told_as_the_settings_say(private, tokens, shown):
+    answer = private(headers=tokens).admin("GET", "/status")
+    assert {name for name in ("server", "x-kong-admin-latency") if name in answer.headers} == shown
+
+
 def test_robots_are_sent_away(watched):
     answer = watched.admin("GET", "/robots.txt")
     assert answer.status == 200 and answer.text == "User-agent: *\nDisallow: /"

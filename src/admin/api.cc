@@ -53,6 +53,13 @@ Reply options(const std::vector<std::string>& verbs, const http::RequestHead& he
   return reply;
 }
 
+// Any site may ask, unless it is known where the GUI is.
+std::string allowed_origin(std::string_view asking, const std::vector<std::string>& gui) {
+  if (gui.empty()) return asking.empty() ? "*" : std::string(asking);
+  const auto known = std::find(gui.begin(), gui.end(), asking);
+  return known == gui.end() ? gui.front() : *known;
+}
+
 Task<Reply> said(Reply reply) { co_return reply; }
 
 }  // namespace
@@ -202,12 +209,12 @@ Task<Reply> Api::handle(const http::RequestHead& head, std::string_view body) {
   const Steady::time_point started = Steady::now();
   Reply reply = co_await answer(head, body);
   if (reply.content_type.starts_with("text/plain")) co_return reply;
-  const std::string_view origin = head.headers.value("Origin");
+  const Manner manner = context_.manner();
   const auto elapsed = std::chrono::duration_cast<std::chrono::milliseconds>(Steady::now() - started);
-  reply.headers.emplace_back("Access-Control-Allow-Origin", origin.empty() ? "*" : std::string(origin));
+  reply.headers.emplace_back("Access-Control-Allow-Origin", allowed_origin(head.headers.value("Origin"), manner.gui_origins));
   reply.headers.emplace_back("Access-Control-Allow-Credentials", "true");
-  reply.headers.emplace_back("Server", context_.product);
-  reply.headers.emplace_back("X-Kong-Admin-Latency", std::to_string(elapsed.count()));
+  if (manner.server) reply.headers.emplace_back("Server", context_.product);
+  if (manner.latency) reply.headers.emplace_back("X-Kong-Admin-Latency", std::to_string(elapsed.count()));
   co_return reply;
 }
 

@@ -26,6 +26,13 @@ struct Counts {
   std::int64_t requests = 0;
 };
 
+/// What the settings say of every answer.
+struct Manner {
+  bool server = true;                    ///< tell the program in `Server`
+  bool latency = true;                   ///< tell how long it took
+  std::vector<std::string> gui_origins;  ///< "https://host:port" of the GUI's pages; none: any site may ask
+};
+
 /// What the Admin API works with. All of it outlives the Api.
 struct Context {
   store::Store& store;
@@ -39,6 +46,7 @@ struct Context {
   std::function<Counts()> counts;
   std::function<bool()> ready;               ///< every worker serves from a snapshot
   std::function<bool()> draining;            ///< asked to let new work go elsewhere
+  std::function<Manner()> manner;
   std::function<Json()> configuration;       ///< effective settings, secrets hidden
   Json identity = Json::object();            ///< shown under `sluice` in GET /
   std::function<std::vector<int>()> worker_pids;

@@ -20,6 +20,25 @@ Status listen(http::Server& server, const std::vector<Listen>& addresses, const 
   return {};
 }
 
+// "https://host:port" of an address: what browsers send as Origin.
+std::string origin_of(const std::string& url) {
+  const std::size_t scheme = url.find("://");
+  return scheme == std::string::npos ? url : url.substr(0, url.find('/', scheme + 3));
+}
+
+admin::Manner manner_of(const Settings& settings) {
+  admin::Manner manner{false, false, {}};
+  const std::vector<std::string> tokens = split_list(settings.text("headers"));
+  for (const std::string& each : tokens) {
+    using http::equals_ignoring_case;
+    if (each == "off" && tokens.size() == 1) return manner;
+    manner.server |= equals_ignoring_case(each, "server_tokens") || equals_ignoring_case(each, "Server");
+    manner.latency |= equals_ignoring_case(each, "latency_tokens") || equals_ignoring_case(each, "X-Kong-Admin-Latency");
+  }
+  for (const std::string& each : split_list(settings.text("admin_gui_url"))) manner.gui_origins.push_back(origin_of(each));
+  return manner;
+}
+
 constexpr const char* build_kind =
 #ifdef NDEBUG
     "release";
@@ -57,6 +76,7 @@ admin::Context Node::admin_context() {
       .counts = counts,
       .ready = [this] { return !planes_.empty() && !ending_; },
       .draining = [this] { return draining_; },
+      .manner = [this] { return manner_of(settings_); },
       .configuration =
           [this] {
             nlohmann::json shown = settings_.shown();
