@@ -76,6 +76,7 @@ Api::Api(Context context, Interface which)
   for (const auto& type : context_.catalog.types()) {
     for (const entity::Foreign& foreign : type->foreign) add_nested(*type, foreign);
   }
+  add_absent();
 }
 
 void Api::add(std::string_view path, std::vector<std::string> verbs, Handler handler) {
@@ -139,6 +140,21 @@ void Api::add_nested(const entity::Type& child, const entity::Foreign& foreign) 
   const auto handler = [this, &parent, &child, &foreign](Call& call) { return nested(parent, child, foreign, call); };
   add(base, collection, handler);
   add(base + "/{" + child.name + "}", row, handler);
+}
+
+// What clients read before anything else, giving up where it is not found (decK), although they may never use it: kinds
+// of rows that this node holds none of.
+void Api::add_absent() {
+  for (const char* name : {"certificates", "snis", "upstreams"}) {
+    if (context_.catalog.find_collection(name) != nullptr) continue;
+    add(std::string("/") + name, read_only, [](Call&) { return said(json_reply(200, {{"data", Json::array()}, {"next", nullptr}})); });
+  }
+  const auto no_wasm = [](Call&) { return said(message(400, "this endpoint is only available when wasm is enabled")); };
+  for (const std::string base : {"/filter-chains", "/routes/{routes}/filter-chains", "/services/{services}/filter-chains"}) {
+    add(base, collection, no_wasm);
+    add(base + "/{filter_chains}", row, no_wasm);
+  }
+  for (const char* parent : {"route", "service"}) add(std::string("/filter-chains/{filter_chains}/") + parent, row, no_wasm);
 }
 
 Task<Reply> Api::nested(const entity::Type& parent, const entity::Type& child, const entity::Foreign& foreign, Call& call) {

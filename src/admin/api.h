@@ -39,6 +39,7 @@ class Api {
   void add_information();
   void add_legacy();
   void add_entity(const entity::Type& type);
+  void add_absent();
   void add_nested(const entity::Type& child, const entity::Foreign& foreign);
   [[nodiscard]] const Endpoint* locate(const std::vector<std::string>& path) const;
   [[nodiscard]] Json endpoint_paths() const;

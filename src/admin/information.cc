@@ -13,7 +13,9 @@
 #include "admin/paging.h"
 #include "base/log.h"
 #include "entity/fields.h"
+#include "entity/upstream.h"
 #include "schema/document.h"
+#include "schema/record.h"
 
 namespace gateway::admin {
 namespace {
@@ -60,6 +62,18 @@ std::optional<std::int64_t> seconds_of(const Call& call, const std::string& name
   const auto parsed = std::from_chars(text->data(), text->data() + text->size(), number);
   if (parsed.ec != std::errc() || parsed.ptr != text->data() + text->size() || !(std::abs(number) < longest)) return std::nullopt;
   return static_cast<std::int64_t>(std::floor(number));
+}
+
+// Entities that have a schema and no rows of their own: a view onto others' tags, and kinds this node holds none of.
+std::shared_ptr<const schema::Record> schema_without_rows(const std::string& name) {
+  if (name == "upstreams") return entity::upstream_schema();
+  if (name == "targets") return entity::target_schema();
+  if (name != "tags") return nullptr;
+  return std::make_shared<const schema::Record>(std::vector<schema::Record::Named>{
+      {"tag", schema::string().required().describe("The tag.")},
+      {"entity_name", schema::string().required().describe("The kind of what has it.")},
+      {"entity_id", schema::string().required().uuid().automatic().describe("The id of what has it.")},
+  });
 }
 
 const plugin::PluginType* find_plugin(const Context& context, const std::string& name) {
@@ -135,8 +149,9 @@ Task<Reply> Information::enabled_plugins(Call&) { co_return json_reply(200, {{"e
 
 Task<Reply> Information::schema(Call& call) {
   const entity::Type* type = context_.catalog.find(call.path[1]);
-  if (type == nullptr) co_return message(404, "No entity named '" + call.path[1] + "'");
-  co_return json_reply(200, type->schema->description());
+  const std::shared_ptr<const schema::Record> record = type != nullptr ? type->schema : schema_without_rows(call.path[1]);
+  if (record == nullptr) co_return message(404, "No entity named '" + call.path[1] + "'");
+  co_return json_reply(200, record->description());
 }
 
 Task<Reply> Information::plugin_schema(Call& call) {

@@ -70,6 +70,19 @@ Check Check::only_one_of(std::vector<std::string> fields) {
   });
 }
 
+Check Check::distinct(std::vector<std::string> fields) {
+  Json description = {{"distinct", fields}};
+  return Check(std::move(description), [fields = std::move(fields)](const Json& document, Json& errors) {
+    std::vector<Json> seen;
+    for (const std::string& name : fields) {
+      const Json& value = at_path(document, name);
+      if (value.is_null()) continue;
+      if (std::find(seen.begin(), seen.end(), value) != seen.end()) return add_entity_error(errors, "values of these fields must be distinct: " + quoted(fields));
+      seen.push_back(value);
+    }
+  });
+}
+
 Check Check::conditional(std::string if_field, Field if_match, std::string then_field, Field then_match, std::string error) {
   const auto shown = [](const Field& match) {
     Json out = match.description();

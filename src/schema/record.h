@@ -17,6 +17,8 @@ class Check {
 
   static Check at_least_one_of(std::vector<std::string> fields);
   static Check only_one_of(std::vector<std::string> fields);
+  /// Those that have values have different ones.
+  static Check distinct(std::vector<std::string> fields);
   /// When `if_field` has a value that `if_match` accepts, `then_field` must have one that `then_match` does.
   static Check conditional(std::string if_field, Field if_match, std::string then_field, Field then_match, std::string error = {});
   /// One that only code can say; `sources` is what /schemas shows of it.
