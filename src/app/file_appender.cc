@@ -30,7 +30,7 @@ void FileAppender::write_out(const std::string& path, Target& target) {
     if (!target.file || reopen) {
       Result<std::unique_ptr<telemetry::LogFile>> opened = telemetry::LogFile::open(path);
       if (!opened) {
-        log::error("{}", opened.error().to_string());
+        log::error("file-log: failed to open the file: {} ({})", opened.error().code.message(), path);
         continue;
       }
       target.file = std::move(*opened);

@@ -56,15 +56,19 @@ std::optional<Uuid> Uuid::parse(std::string_view text) noexcept {
   return id;
 }
 
-std::string Uuid::to_string() const {
-  std::string text;
-  text.reserve(36);
+std::string_view Uuid::write(char* out) const noexcept {
+  char* at = out;
   for (std::size_t i = 0; i < bytes.size(); ++i) {
-    if (i == 4 || i == 6 || i == 8 || i == 10) text += '-';
-    text += hex_digits[bytes[i] >> 4];
-    text += hex_digits[bytes[i] & 0x0F];
+    if (i == 4 || i == 6 || i == 8 || i == 10) *at++ = '-';
+    *at++ = hex_digits[bytes[i] >> 4];
+    *at++ = hex_digits[bytes[i] & 0x0F];
   }
-  return text;
+  return {out, text_size};
+}
+
+std::string Uuid::to_string() const {
+  char text[text_size];
+  return std::string(write(text));
 }
 
 void write_request_id(char (&out)[32]) noexcept {

@@ -18,6 +18,9 @@ struct Uuid {
 
   static Uuid random();  ///< version 4
   static std::optional<Uuid> parse(std::string_view text) noexcept;
+  static constexpr std::size_t text_size = 36;
+  /// Writes the text form to `out`, which has room for text_size characters, and returns it.
+  std::string_view write(char* out) const noexcept;
   [[nodiscard]] std::string to_string() const;
   [[nodiscard]] bool is_nil() const noexcept { return *this == Uuid{}; }
 

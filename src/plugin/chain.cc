@@ -1,6 +1,7 @@
 #include "plugin/chain.h"
 
 #include <algorithm>
+#include <exception>
 
 #include "base/log.h"
 
@@ -23,6 +24,7 @@ int rank(const entity::PluginConfig& config) { return (config.route ? 2 : 0) + (
 ChainBuilder::ChainBuilder(std::vector<PluginType> types, const Services& services, ServiceOf service_of)
     : types_(std::move(types)), services_(services), service_of_(std::move(service_of)) {
   std::sort(types_.begin(), types_.end(), runs_first);
+  rows_of_consumers_.resize(types_.size());
 }
 
 const PluginType* ChainBuilder::type_of(std::string_view name) const {
@@ -54,7 +56,7 @@ void ChainBuilder::set(const entity::PluginConfig& config) {
     log::error("plugin {} of row {} is not part of this build; the row is ignored", config.name, config.id.to_string());
     return;
   }
-  Result<std::unique_ptr<Plugin>> made = type->make(config, services_);
+  Result<std::unique_ptr<Plugin>> made = make(*type, config);
   if (!made) {
     log::error("plugin {} of row {} cannot run: {}", config.name, config.id.to_string(), made.error().to_string());
     return;
@@ -63,12 +65,29 @@ void ChainBuilder::set(const entity::PluginConfig& config) {
   rows_[config.id] = row;
   if (Rows* home = home_of(config)) {
     (*home)[config.id] = row;
+    touch(config);
   } else {
-    std::shared_ptr<Consumers>& consumers = rows_of_consumers_[config.name];
-    consumers = consumers ? std::make_shared<Consumers>(*consumers) : std::make_shared<Consumers>();
-    consumers->set(*config.consumer, row->instance);
+    set_for_consumer(config, row->instance);
   }
-  touch(config);
+}
+
+// A row's document was valid when it was written, but a datastore may hold anything.
+Result<std::unique_ptr<Plugin>> ChainBuilder::make(const PluginType& type, const entity::PluginConfig& config) const {
+  try {
+    return type.make(config, services_);
+  } catch (const std::exception& problem) {
+    return Error{boost::system::errc::make_error_code(boost::system::errc::invalid_argument), Origin::gateway, problem.what()};
+  }
+}
+
+void ChainBuilder::set_for_consumer(const entity::PluginConfig& config, const Instance& instance) {
+  OfConsumers& consumers = rows_of_consumers_[place_of(*type_of(config.name))];
+  if (instance) {
+    consumers.rows.set(*config.consumer, instance);
+  } else {
+    consumers.rows.erase(*config.consumer);
+  }
+  consumers.changed = true;
 }
 
 void ChainBuilder::erase(const Uuid& id) {
@@ -78,15 +97,17 @@ void ChainBuilder::erase(const Uuid& id) {
   rows_.erase(found);
   if (Rows* home = home_of(row->config)) {
     home->erase(id);
-    if (home->empty() && row->config.route) rows_of_route_.erase(*row->config.route);
-    if (home->empty() && !row->config.route && row->config.service) rows_of_service_.erase(*row->config.service);
+    if (home->empty()) {
+      if (row->config.route) {
+        rows_of_route_.erase(*row->config.route);
+      } else if (row->config.service) {
+        rows_of_service_.erase(*row->config.service);
+      }
+    }
+    touch(row->config);
   } else {
-    std::shared_ptr<Consumers>& consumers = rows_of_consumers_[row->config.name];
-    consumers = std::make_shared<Consumers>(*consumers);
-    consumers->erase(*row->config.consumer);
-    if (consumers->size() == 0) consumers = nullptr;
+    set_for_consumer(row->config, nullptr);
   }
-  touch(row->config);
 }
 
 void ChainBuilder::route_changed(const Uuid& route) {
@@ -97,6 +118,7 @@ Slot ChainBuilder::slot_for(const PluginType& type, const std::optional<Uuid>& r
   Slot slot;
   slot.phases = type.phases;
   slot.name = type.name;
+  slot.type = place_of(type);
   int base_rank = -1;
   std::unordered_map<Uuid, int> consumer_rank;
   const auto consider = [&](const Rows& rows) {
@@ -124,10 +146,8 @@ Slot ChainBuilder::slot_for(const PluginType& type, const std::optional<Uuid>& r
   if (route) {
     if (const auto found = rows_of_route_.find(*route); found != rows_of_route_.end()) consider(found->second);
   }
-  slot.base_beats_consumer = base_rank == 3;
-  if (type.per_consumer) {
-    if (const auto found = rows_of_consumers_.find(type.name); found != rows_of_consumers_.end()) slot.consumer_only = found->second;
-  }
+  // Where the plugin knows no consumers, a row for one says nothing (and there should be none).
+  slot.base_beats_consumer = base_rank == 3 || !type.per_consumer;
   return slot;
 }
 
@@ -135,7 +155,8 @@ std::shared_ptr<const Chain> ChainBuilder::build(const std::optional<Uuid>& rout
   auto chain = std::make_shared<Chain>();
   for (const PluginType& type : types_) {
     Slot slot = slot_for(type, route, service);
-    if (!slot.base && slot.by_consumer.empty() && !slot.consumer_only) continue;
+    const bool for_consumers = type.per_consumer && rows_of_consumers_[place_of(type)].rows.size() > 0;
+    if (!slot.base && slot.by_consumer.empty() && !for_consumers) continue;
     chain->rewrites |= has(type.phases, Phase::rewrite);
     chain->buffers_response |= has(type.phases, Phase::response);
     chain->filters_body |= has(type.phases, Phase::body_filter);
@@ -161,7 +182,24 @@ void ChainBuilder::rebuild_service(const Uuid& service) {
   }
 }
 
+// With the first and the last row of a plugin its slot comes and goes everywhere; the others change no chain.
+void ChainBuilder::publish_consumer_rows() {
+  const auto changed = [](const OfConsumers& each) { return each.changed; };
+  if (std::none_of(rows_of_consumers_.begin(), rows_of_consumers_.end(), changed)) return;
+  auto published = chains_.consumer_rows_ ? std::make_shared<Chains::OfConsumers>(*chains_.consumer_rows_)
+                                          : std::make_shared<Chains::OfConsumers>(types_.size());
+  for (std::size_t i = 0; i < types_.size(); ++i) {
+    OfConsumers& own = rows_of_consumers_[i];
+    if (!std::exchange(own.changed, false)) continue;
+    const bool any = own.rows.size() > 0;
+    all_stale_ |= any != ((*published)[i] != nullptr);
+    (*published)[i] = any ? std::make_shared<const ConsumerRows>(own.rows) : nullptr;
+  }
+  chains_.consumer_rows_ = std::move(published);
+}
+
 const Chains& ChainBuilder::chains() {
+  publish_consumer_rows();
   if (all_stale_) {
     chains_.global_ = build(std::nullopt, std::nullopt);
     for (const auto& [service, rows] : rows_of_service_) stale_services_.insert(service);

@@ -17,6 +17,9 @@ namespace gateway::plugin {
 /// A plugin made from one row of `plugins`.
 using Instance = std::shared_ptr<const Plugin>;
 
+/// Rows that name a consumer and nothing else, of one plugin.
+using ConsumerRows = SharedMap<Uuid, Instance, 64>;
+
 /// One plugin's configurations for one (route, service), by whom they apply to. Exactly one runs.
 /// Order: Kong 3.9 plugin precedence, route+service+consumer down to global.
 struct Slot {
@@ -25,17 +28,7 @@ struct Slot {
   Instance base;                                      ///< for every consumer: may be null
   bool base_beats_consumer = false;                   ///< it names route and service, so a row for the consumer alone loses
   std::unordered_map<Uuid, Instance> by_consumer;     ///< rows that name the route or service, and a consumer
-  std::shared_ptr<const SharedMap<Uuid, Instance, 64>> consumer_only;  ///< rows that name a consumer alone; may be null
-
-  [[nodiscard]] const Plugin* choose(const entity::Consumer* consumer) const {
-    if (consumer != nullptr) {
-      if (const auto found = by_consumer.find(consumer->id); found != by_consumer.end()) return found->second.get();
-      if (!base_beats_consumer && consumer_only) {
-        if (const Instance* found = consumer_only->find(consumer->id)) return found->get();
-      }
-    }
-    return base.get();
-  }
+  std::size_t type = 0;                               ///< the plugin's place in the order; see Chains::choose
 };
 
 /// What runs for one (route, service), highest priority first. A request walks the array.
@@ -51,6 +44,18 @@ struct Chain {
 class Chains {
  public:
   [[nodiscard]] const Chain& global() const noexcept { return *global_; }
+  /// What runs in a slot for a consumer (null: nobody has authenticated); null when nothing does. Rows for a
+  /// consumer alone are not part of the chains, so that one more of them leaves the chains as they are.
+  [[nodiscard]] const Plugin* choose(const Slot& slot, const entity::Consumer* consumer) const {
+    if (consumer != nullptr) {
+      if (const auto found = slot.by_consumer.find(consumer->id); found != slot.by_consumer.end()) return found->second.get();
+      const ConsumerRows* rows = slot.base_beats_consumer || !consumer_rows_ ? nullptr : (*consumer_rows_)[slot.type].get();
+      if (rows != nullptr) {
+        if (const Instance* found = rows->find(consumer->id)) return found->get();
+      }
+    }
+    return slot.base.get();
+  }
   [[nodiscard]] const Chain& of(const entity::Route& route) const {
     if (by_route_.size() > 0) {
       if (const auto* found = by_route_.find(route.id)) return **found;
@@ -64,7 +69,9 @@ class Chains {
  private:
   friend class ChainBuilder;
   using Map = SharedMap<Uuid, std::shared_ptr<const Chain>>;
+  using OfConsumers = std::vector<std::shared_ptr<const ConsumerRows>>;
   std::shared_ptr<const Chain> global_ = std::make_shared<const Chain>();
+  std::shared_ptr<const OfConsumers> consumer_rows_;  // by place of the plugin; null where it has none
   Map by_service_;
   Map by_route_;
 };
@@ -72,7 +79,8 @@ class Chains {
 /// Keeps the chains right as rows of `plugins` and routes come and go. Control thread only.
 ///
 /// A change costs in proportion to the chains it touches: one for a row bound to a route, those of its
-/// routes with rows of their own for a service, all of them for a global one.
+/// routes with rows of their own for a service, all of them for a global one, and none for one more row of a
+/// consumer alone.
 class ChainBuilder {
  public:
   /// The service a route belongs to now; nullopt when it has none or does not exist.
@@ -98,15 +106,22 @@ class ChainBuilder {
   };
   using RowPtr = std::shared_ptr<const Row>;
   using Rows = std::unordered_map<Uuid, RowPtr>;
-  using Consumers = SharedMap<Uuid, Instance, 64>;
+  struct OfConsumers {
+    ConsumerRows rows;
+    bool changed = false;
+  };
 
   [[nodiscard]] const PluginType* type_of(std::string_view name) const;
+  [[nodiscard]] std::size_t place_of(const PluginType& type) const { return static_cast<std::size_t>(&type - types_.data()); }
   void touch(const entity::PluginConfig& config);
+  void set_for_consumer(const entity::PluginConfig& config, const Instance& instance);
+  [[nodiscard]] Result<std::unique_ptr<Plugin>> make(const PluginType& type, const entity::PluginConfig& config) const;
   [[nodiscard]] Rows* home_of(const entity::PluginConfig& config);
   [[nodiscard]] Slot slot_for(const PluginType& type, const std::optional<Uuid>& route, const std::optional<Uuid>& service) const;
   [[nodiscard]] std::shared_ptr<const Chain> build(const std::optional<Uuid>& route, const std::optional<Uuid>& service) const;
   void rebuild_route(const Uuid& route);
   void rebuild_service(const Uuid& service);
+  void publish_consumer_rows();
 
   std::vector<PluginType> types_;  // in the order they run
   const Services& services_;
@@ -115,7 +130,7 @@ class ChainBuilder {
   std::unordered_map<Uuid, Rows> rows_of_route_;
   std::unordered_map<Uuid, Rows> rows_of_service_;  // and no route
   Rows rows_of_all_;                                // no route, no service, no consumer
-  std::unordered_map<std::string, std::shared_ptr<Consumers>> rows_of_consumers_;  // a consumer alone, by plugin
+  std::vector<OfConsumers> rows_of_consumers_;  // a consumer alone, by place of the plugin
   Chains chains_;
   bool all_stale_ = false;
   std::unordered_set<Uuid> stale_routes_;

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <memory_resource>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -97,7 +98,7 @@ class Exchange {
   http::RequestHead& request_;
   http::Arena& arena_;
   const Connection& connection_;
-  std::vector<std::shared_ptr<const void>> kept_;
+  std::pmr::vector<std::shared_ptr<const void>> kept_{&arena_};
 };
 
 /// One try at reaching a peer, for the log record.
@@ -123,7 +124,7 @@ struct Record {
   std::chrono::milliseconds request_latency{0};     ///< first byte read to last byte sent
   enum class Source { upstream, kong } source = Source::kong;
   std::string_view upstream_uri;    ///< path and query sent; empty when not proxied
-  unsigned upstream_status = 0;     ///< 0: none
+  unsigned upstream_status = 0;     ///< of the answer that was passed on; 0: none
   const std::pmr::vector<Try>* tries = nullptr;
 };
 

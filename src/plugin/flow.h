@@ -15,7 +15,8 @@ class [[nodiscard]] Flow {
  public:
   static Flow next() noexcept { return Flow(nullptr); }
   static Flow reply(http::Reply reply) { return Flow(std::make_unique<http::Reply>(std::move(reply))); }
-  /// A refusal rendered as the client's Accept wants it (Kong 3.9's error bodies).
+  /// A refusal rendered as the client's Accept wants it (Kong 3.9's error bodies). Without a message it has
+  /// the words usual for its status.
   static Flow error(unsigned status, std::string message) {
     http::Reply reply;
     reply.status = status;

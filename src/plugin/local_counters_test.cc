@@ -28,6 +28,37 @@ TEST(ShardedCounters, ForgetWhatHasExpired) {
   EXPECT_EQ(counters.add("a", 0, System::now()), 1);
 }
 
+TEST(ShardedCounters, AreNeverNegativeNorMadeByTakingBack) {
+  ShardedCounters counters;
+  const System::time_point later = System::now() + std::chrono::hours(1);
+  EXPECT_EQ(counters.add("a", -1, later), 0);
+  EXPECT_EQ(counters.size(), 0U);
+  EXPECT_EQ(counters.add("a", 1, later), 1);
+  EXPECT_EQ(counters.add("a", -2, later), 0);
+  EXPECT_EQ(counters.add("a", 1, later), 1);
+}
+
+TEST(ShardedCounters, KeepEveryCounterWhileThereIsRoom) {
+  ShardedCounters counters;
+  const System::time_point later = System::now() + std::chrono::hours(1);
+  for (int round = 1; round <= 2; ++round) {
+    for (int i = 0; i < 300'000; ++i) ASSERT_EQ(counters.add(std::to_string(i), 1, later), round);
+  }
+  EXPECT_EQ(counters.size(), 300'000U);
+}
+
+TEST(ShardedCounters, TakeBoundedMemoryAndForgetWhoCountedLeast) {
+  ShardedCounters counters(64);
+  const System::time_point later = System::now() + std::chrono::hours(1);
+  for (int i = 0; i < 100; ++i) counters.add("busy", 1, later);
+  for (int i = 0; i < 200'000; ++i) {
+    EXPECT_EQ(counters.add(std::to_string(i), 1, later), 1);
+    if (i % 100 == 0) counters.add(std::to_string(i), 1, later);
+  }
+  EXPECT_LE(counters.size(), 256U * 48);
+  EXPECT_EQ(counters.add("busy", 0, later), 100);
+}
+
 TEST(ShardedCounters, AreExactAcrossThreads) {
   ShardedCounters counters;
   const System::time_point later = System::now() + std::chrono::hours(1);

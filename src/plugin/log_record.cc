@@ -1,42 +1,11 @@
 #include "plugin/log_record.h"
 
-#include "plugin/arguments.h"
+#include "plugin/request_json.h"
 
 namespace gateway::plugin {
 namespace {
 
 using nlohmann::json;
-
-// A second value makes a list.
-void add(json& object, std::string name, json value) {
-  json& slot = object[std::move(name)];
-  if (slot.is_null()) {
-    slot = std::move(value);
-  } else if (slot.is_array()) {
-    slot.push_back(std::move(value));
-  } else {
-    slot = json::array({std::move(slot), std::move(value)});
-  }
-}
-
-json headers_of(const http::Headers& headers) {
-  json out = json::object();
-  for (const http::Header& header : headers) {
-    std::string name(header.name);
-    for (char& c : name) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
-    const bool secret = header.id == http::Name::authorization || header.id == http::Name::proxy_authorization;
-    add(out, std::move(name), secret ? json("REDACTED") : json(std::string(header.value)));
-  }
-  return out;
-}
-
-json query_of(std::string_view query, http::Arena& arena) {
-  json out = json::object();
-  while (const std::optional<Argument> argument = next_argument(query)) {
-    add(out, std::string(decoded(argument->name, arena)), argument->has_value ? json(std::string(decoded(argument->value, arena))) : json(true));
-  }
-  return out;
-}
 
 json tries_of(const std::pmr::vector<Try>& tries) {
   json out = json::array();
@@ -57,19 +26,29 @@ json tries_of(const std::pmr::vector<Try>& tries) {
   return out;
 }
 
+// As nginx tells it: one after the other for all tries, "502, 200".
+std::string statuses_of(const Record& record) {
+  std::string out;
+  const auto note = [&](unsigned status) { out += (out.empty() ? "" : ", ") + std::to_string(status); };
+  if (record.tries != nullptr) {
+    for (const Try& one : *record.tries) {
+      if (one.failed_with != 0) note(one.failed_with);
+    }
+  }
+  if (record.upstream_status != 0) note(record.upstream_status);
+  return out;
+}
+
 json request_of(const Record& record) {
   const Exchange& exchange = record.exchange;
   const http::RequestHead& head = exchange.request();
   const Connection& client = exchange.connection();
-  std::string_view host = head.authority;
-  // The colons of an IPv6 address are inside brackets.
-  if (const std::size_t colon = host.rfind(':'); colon != std::string_view::npos && host.find(']', colon) == std::string_view::npos) host = host.substr(0, colon);
   return {{"id", exchange.request_id},
           {"uri", head.target},
-          {"url", (client.tls ? "https://" : "http://") + std::string(host) + ":" + std::to_string(client.server_port) + std::string(head.target)},
-          {"querystring", query_of(head.query, exchange.arena())},
+          {"url", (client.tls ? "https://" : "http://") + host_of(head.authority) + ":" + std::to_string(client.server_port) + std::string(head.target)},
+          {"querystring", arguments_json(head.query, exchange.arena())},
           {"method", head.method},
-          {"headers", headers_of(head.headers)},
+          {"headers", headers_json(head.headers, Secrets::hidden)},
           {"size", record.request_size}};
 }
 
@@ -79,10 +58,10 @@ json log_record(const Record& record) {
   const Exchange& exchange = record.exchange;
   json out = {{"request", request_of(record)},
               {"upstream_uri", record.upstream_uri},
-              {"upstream_status", record.upstream_status == 0 ? std::string() : std::to_string(record.upstream_status)},
+              {"upstream_status", statuses_of(record)},
               {"response",
                {{"status", record.status},
-                {"headers", record.response_headers != nullptr ? headers_of(*record.response_headers) : json::object()},
+                {"headers", record.response_headers != nullptr ? headers_json(*record.response_headers, Secrets::hidden) : json::object()},
                 {"size", record.response_size}}},
               {"latencies",
                {{"kong", record.kong_latency.count()},

@@ -68,7 +68,7 @@ TEST_F(LogRecord, TellsOfTheUpstreamAndTheTries) {
   record.upstream_uri = "/x?y";
   const json out = log_record(record);
   EXPECT_EQ(out["upstream_uri"], "/x?y");
-  EXPECT_EQ(out["upstream_status"], "201");
+  EXPECT_EQ(out["upstream_status"], "502, 201");
   EXPECT_EQ(out["latencies"], json({{"kong", 1}, {"proxy", 4}, {"receive", 2}, {"request", 9}}));
   EXPECT_EQ(out["source"], "upstream");
   EXPECT_EQ(out["tries"][0], json({{"ip", "10.0.0.1"},

@@ -19,9 +19,10 @@ using plugin::Phase;
 using plugin::Step;
 
 Task<Flow> rewrite(Request& request) {
-  for (const plugin::Slot& slot : request.config->chains.global().slots) {
+  const plugin::Chains& chains = request.config->chains;
+  for (const plugin::Slot& slot : chains.global().slots) {
     if (!has(slot.phases, Phase::rewrite)) continue;
-    const plugin::Plugin* plugin = slot.choose(nullptr);
+    const plugin::Plugin* plugin = chains.choose(slot, nullptr);
     if (plugin == nullptr) continue;
     Step step = plugin->rewrite(request.exchange);
     Flow flow = step.take();
@@ -37,7 +38,7 @@ Task<Flow> access(Request& request, const plugin::Chain& chain) {
   request.chosen.reserve(chain.slots.size());
   Flow outcome = Flow::next();
   for (const plugin::Slot& slot : chain.slots) {
-    const plugin::Plugin* plugin = slot.choose(request.exchange.consumer.get());
+    const plugin::Plugin* plugin = request.config->chains.choose(slot, request.exchange.consumer.get());
     if (plugin == nullptr) continue;
     request.chosen.push_back({plugin, slot.phases});
     if (outcome.replies() || !has(slot.phases, Phase::access)) continue;
@@ -122,8 +123,9 @@ Task<void> refuse(Request& request, unsigned status, std::string_view message, R
 }  // namespace
 
 void choose_global_plugins(Request& request) {
-  for (const plugin::Slot& slot : request.config->chains.global().slots) {
-    if (const plugin::Plugin* plugin = slot.choose(nullptr)) request.chosen.push_back({plugin, slot.phases});
+  const plugin::Chains& chains = request.config->chains;
+  for (const plugin::Slot& slot : chains.global().slots) {
+    if (const plugin::Plugin* plugin = chains.choose(slot, nullptr)) request.chosen.push_back({plugin, slot.phases});
   }
 }
 

@@ -155,6 +155,53 @@ std::string_view standard_message(unsigned status) noexcept {
   }
 }
 
+std::string default_message(unsigned status) {
+  switch (status) {
+    case 401: return "Unauthorized";
+    case 402: return "Payment required";
+    case 403: return "Forbidden";
+    case 406: return "Not acceptable";
+    case 407: return "Proxy authentication required";
+    case 409: return "Conflict";
+    case 410: return "Gone";
+    case 415: return "Unsupported media type";
+    case 416: return "Range not satisfiable";
+    case 418: return "I'm a teapot";
+    case 421: return "Misdirected request";
+    case 422: return "Unprocessable entity";
+    case 423: return "Locked";
+    case 424: return "Failed dependency";
+    case 425: return "Too early";
+    case 426: return "Upgrade required";
+    case 428: return "Precondition required";
+    case 429: return "Too many requests";
+    case 431: return "Request header fields too large";
+    case 451: return "Unavailable for legal reasons";
+    case 494: return "Request header or cookie too large";
+    case 506: return "Variant also negotiates";
+    case 507: return "Insufficient storage";
+    case 508: return "Loop detected";
+    case 510: return "Not extended";
+    case 511: return "Network authentication required";
+    case 400:
+    case 404:
+    case 405:
+    case 408:
+    case 411:
+    case 412:
+    case 413:
+    case 414:
+    case 417:
+    case 500:
+    case 501:
+    case 502:
+    case 503:
+    case 504:
+    case 505: return std::string(standard_message(status));
+    default: return fmt::format("The upstream server responded with {}", status);
+  }
+}
+
 http::Reply render_error(unsigned status, std::string_view message, std::string_view request_id,
                          const http::RequestHead& request, Raised raised, const Options& options) {
   const Type type = choose(request, raised, options);

@@ -21,4 +21,7 @@ enum class Raised { by_gateway, by_http };
 /// What Kong's HTTP server says for a status of its own: 502 "An invalid response was received ...".
 [[nodiscard]] std::string_view standard_message(unsigned status) noexcept;
 
+/// What Kong's plugins say when they refuse with a status and no words: 429 "Too many requests".
+[[nodiscard]] std::string default_message(unsigned status);
+
 }  // namespace gateway::proxy

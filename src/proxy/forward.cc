@@ -71,9 +71,13 @@ void Forwarding::prepare() {
   const Options& options = worker_.options();
   prepare_request_headers(request_, options);
   head_.reserve(1024);
-  write_request_head(head_, request_.head.method, request_.exchange.upstream_path, request_.exchange.upstream_query,
-                     request_.head.has_query && request_.exchange.upstream_query == request_.head.query, request_.head.headers);
-  request_.upstream_uri = request_.exchange.upstream_path;
+  const plugin::Exchange& exchange = request_.exchange;
+  const bool bare_mark = request_.head.has_query && exchange.upstream_query == request_.head.query;
+  write_request_head(head_, request_.head.method, exchange.upstream_path, exchange.upstream_query, bare_mark, request_.head.headers);
+  request_.upstream_uri = exchange.upstream_path;
+  if (request_.chain->logs && (bare_mark || !exchange.upstream_query.empty())) {
+    request_.upstream_uri = join(request_.arena, {exchange.upstream_path, "?", exchange.upstream_query});
+  }
   request_.forwarded = Steady::now();
   if (request_.upstream->literal) peer_ = *request_.upstream->literal;
 }

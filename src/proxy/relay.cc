@@ -1,5 +1,6 @@
 #include "proxy/relay.h"
 
+#include <algorithm>
 #include <boost/asio/error.hpp>
 #include <optional>
 
@@ -99,7 +100,7 @@ Task<Result<Relay::End>> Relay::run(Upload& upload) {
     co_return co_await tunnel();
   }
   body_.begin(head_.framing);
-  if (request_.chain->buffers_response) co_return co_await send_buffered();
+  if (request_.chain->buffers_response && any_chosen(plugin::Phase::response)) co_return co_await send_buffered();
 
   if (!request_.body.complete() && request_.body.buffered()) request_.close_after = true;
   prepare_head();
@@ -179,6 +180,11 @@ bool Relay::body_follows() const noexcept {
   return request_.head.method != "HEAD" && head_.status != 204 && head_.status != 304;
 }
 
+// The chain may have a plugin for some consumers only.
+bool Relay::any_chosen(plugin::Phase phase) const noexcept {
+  return std::any_of(request_.chosen.begin(), request_.chosen.end(), [&](const Request::Chosen& each) { return has(each.phases, phase); });
+}
+
 void Relay::prepare_head() {
   http::Headers& headers = request_.sent_headers.emplace(request_.arena);
   headers.reserve(head_.headers.size() + 16);
@@ -192,10 +198,10 @@ void Relay::prepare_head() {
   filter_headers(request_, status, headers);
   head_.status = status;
 
-  const bool filtered = request_.chain->filters_body;
+  filters_body_ = request_.chain->filters_body && any_chosen(plugin::Phase::body_filter);
   has_body_ = body_follows();
   if (head_.status == 204) headers.remove(Name::content_length);
-  const bool known_length = headers.find(Name::content_length) != nullptr && !filtered;
+  const bool known_length = headers.find(Name::content_length) != nullptr && !filters_body_;
   if (has_body_ && !upgrading && !known_length) {
     headers.remove(Name::content_length);
     chunked_ = request_.head.version != http::Version::http_1_0;
@@ -234,7 +240,7 @@ Task<bool> Relay::write_client(Pieces pieces) {
 Relay::Pieces Relay::assemble(std::string_view head, Piece piece) {
   if (!has_body_) return {head};
   std::string_view payload = piece.payload;
-  if (request_.chain->filters_body) {
+  if (filters_body_) {
     filtered_ = payload;
     for (const Request::Chosen& chosen : request_.chosen) {
       if (has(chosen.phases, plugin::Phase::body_filter)) chosen.plugin->body_filter(request_.exchange, filtered_, piece.last);

@@ -77,6 +77,7 @@ class Relay {
   void prepare_head();
   void keep_block(std::size_t head_bytes);
   [[nodiscard]] bool body_follows() const noexcept;
+  [[nodiscard]] bool any_chosen(plugin::Phase phase) const noexcept;
   /// The bytes that bring a head and a piece of body to the client; valid until the next call.
   Pieces assemble(std::string_view head, Piece piece);
   /// Notes the outcome of a write to the client.
@@ -101,6 +102,7 @@ class Relay {
   bool chunked_ = false;    // towards the client
   bool trailers_wanted_ = false;
   bool has_body_ = false;
+  bool filters_body_ = false;  // some plugin changes the body, so that its length is not known
 };
 
 }  // namespace gateway::proxy

@@ -13,6 +13,13 @@ namespace {
 
 using http::Name;
 
+// Plugins see our own answers as they see an upstream's: in one piece.
+void filter_body(Request& request, std::string& body) {
+  for (const Request::Chosen& chosen : request.chosen) {
+    if (has(chosen.phases, plugin::Phase::body_filter)) chosen.plugin->body_filter(request.exchange, body, true);
+  }
+}
+
 bool may_have_body(unsigned status) { return status >= 200 && status != 204 && status != 304; }
 
 void add_debug_headers(Request& request, http::Headers& headers) {
@@ -80,8 +87,10 @@ void add_own_headers(Request& request, http::Headers& headers, plugin::Record::S
 }
 
 Task<void> send_reply(Request& request, http::Reply& reply) {
+  request.source = plugin::Record::Source::kong;
   if (reply.negotiate) {
-    http::Reply rendered = render_error(reply.status, reply.body, request.exchange.request_id, request.head, Raised::by_gateway,
+    const std::string message = reply.body.empty() ? default_message(reply.status) : std::move(reply.body);
+    http::Reply rendered = render_error(reply.status, message, request.exchange.request_id, request.head, Raised::by_gateway,
                                         request.connection.worker().options());
     rendered.headers = std::move(reply.headers);
     reply = std::move(rendered);
@@ -90,10 +99,14 @@ Task<void> send_reply(Request& request, http::Reply& reply) {
 
   http::Headers& headers = request.sent_headers.emplace(request.arena);
   headers.reserve(24);
-  if (!reply.content_type.empty()) headers.add(Name::content_type, reply.content_type);
-  for (const auto& [name, value] : reply.headers) headers.add(http::Header{name, value, http::classify(name)});
+  // The log phase reads them when the reply has gone.
+  if (!reply.content_type.empty()) headers.add(Name::content_type, headers.keep(reply.content_type));
+  for (const auto& [name, value] : reply.headers) headers.add(http::Header{headers.keep(name), headers.keep(value), http::classify(name)});
   unsigned status = reply.status;
   filter_headers(request, status, headers);
+  // What follows a 1xx is no answer of ours: the client could not tell where the next one begins.
+  if (status < 200) request.close_after = true;
+  if (may_have_body(status)) filter_body(request, reply.body);
   headers.remove(Name::transfer_encoding);
   headers.remove(Name::content_length);
   if (may_have_body(status)) headers.add(Name::content_length, number(request.arena, static_cast<std::int64_t>(reply.body.size())));

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/log.h"
 #include "entity/fields.h"
 #include "plugin/services.h"
 #include "schema/record.h"
@@ -40,7 +41,7 @@ class Acl final : public plugin::Plugin {
         prefer_authenticated_(config.value("always_use_authenticated_groups", false)) {
     const auto allow = config.find("allow");
     allows_ = allow != config.end() && allow->is_array() && !allow->empty();
-    list_ = (allows_ ? *allow : config["deny"]).get<std::vector<std::string>>();
+    list_ = (allows_ ? *allow : config.at("deny")).get<std::vector<std::string>>();
   }
 
   Step access(Exchange& exchange) const override {
@@ -62,7 +63,10 @@ class Acl final : public plugin::Plugin {
   Task<Flow> load(Exchange& exchange, std::string consumer) const {
     Task<Result<plugin::PopulationIndex::Value>> finding = groups_.load(std::move(consumer));
     const Result<plugin::PopulationIndex::Value> found = co_await finding;
-    if (!found) co_return Flow::error(500, "An unexpected error occurred");
+    if (!found) {
+      log::error("{}", found.error().to_string());
+      co_return Flow::error(500, "An unexpected error occurred");
+    }
     co_return with(exchange, *found);
   }
 

@@ -25,6 +25,12 @@ class FileLog final : public plugin::Plugin {
   plugin::FileAppender& files_;
 };
 
+// Accepting it would lose the fields in silence, record by record.
+std::optional<nlohmann::json> no_lua(const nlohmann::json& fields) {
+  if (fields.empty()) return std::nullopt;
+  return "this build runs no Lua code, so that it cannot make these fields";
+}
+
 bool is_file_name(std::string_view text) { return !text.empty() && text.find_first_of("*&%`") == std::string_view::npos; }
 
 }  // namespace
@@ -40,8 +46,9 @@ plugin::PluginType type() {
       {"config", schema::record_of(Record({
                                        {"path", schema::string().required().match({"^[^*&%%\\`]+$", is_file_name, "not a valid filename"}).describe("The file.")},
                                        {"reopen", schema::boolean().required().default_value(false).describe("Whether it is opened anew for every request.")},
-                                       {"custom_fields_by_lua", schema::map_of(schema::string().min_length(1), schema::string().min_length(1)).describe(
-                                                                    "Fields of the record made by Lua code.")},
+                                       {"custom_fields_by_lua", schema::map_of(schema::string().min_length(1), schema::string().min_length(1))
+                                                                    .rule(no_lua)
+                                                                    .describe("Fields of the record made by Lua code.")},
                                    }))
                      .required()},
   });

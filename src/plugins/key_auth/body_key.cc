@@ -4,6 +4,7 @@
 
 #include "http/headers.h"
 #include "plugin/arguments.h"
+#include "plugin/request_json.h"
 
 namespace gateway::plugins::key_auth {
 namespace {
@@ -21,11 +22,6 @@ Kind kind_of(std::string_view content_type) {
   if (has_prefix(content_type, "application/json")) return Kind::json;
   if (has_prefix(content_type, "multipart/form-data")) return Kind::multipart;
   return Kind::other;
-}
-
-json parse(std::string_view body) {
-  const auto shallow = [](int depth, json::parse_event_t, json&) { return depth <= 64; };
-  return json::parse(body, shallow, false);
 }
 
 std::string boundary_of(std::string_view content_type) {
@@ -88,10 +84,10 @@ std::optional<BodyKey> find_in_body(std::string_view content_type, std::string_v
       break;
     }
     case Kind::json: {
-      const json document = parse(body);
-      if (!document.is_object()) break;
-      const auto value = document.find(std::string(name));
-      if (value == document.end()) break;
+      const std::optional<json> document = plugin::parse_body(body);
+      if (!document || !document->is_object()) break;
+      const auto value = document->find(std::string(name));
+      if (value == document->end()) break;
       if (value->is_string()) note(value->get<std::string>());
       if (value->is_structured()) found = BodyKey{{}, true};
       break;
@@ -118,9 +114,9 @@ std::optional<std::string> without_key(std::string_view content_type, std::strin
       return std::string(plugin::without_argument(body, name, arena));
     }
     case Kind::json: {
-      json document = parse(body);
-      document.erase(std::string(name));
-      return document.dump(-1, ' ', false, json::error_handler_t::replace);
+      std::optional<json> document = plugin::parse_body(body);
+      document->erase(std::string(name));
+      return document->dump(-1, ' ', false, json::error_handler_t::replace);
     }
     case Kind::multipart: {
       std::string out(body);

@@ -4,6 +4,7 @@
 #include "entity/fields.h"
 #include "plugin/arguments.h"
 #include "plugin/authentication.h"
+#include "plugin/header_names.h"
 #include "plugin/services.h"
 #include "plugins/key_auth/body_key.h"
 #include "schema/record.h"
@@ -41,20 +42,21 @@ std::shared_ptr<const void> parse_key(const std::vector<json>& rows) {
 
 /// What looking for a key came to.
 struct Search {
-  enum class Outcome { none, found, duplicate } outcome = Outcome::none;
+  enum class Outcome {
+    none,
+    found,
+    valueless,  // "?apikey": the name is there, but counts as another one's turn
+    duplicate,
+    needs_body,
+  } outcome = Outcome::none;
   std::string_view key;
   std::string_view name;  ///< under which it was found
 };
 
-// As nginx has it: any case, and dashes as good as underscores.
-bool is_header(std::string_view given, std::string_view wanted) {
-  if (given.size() != wanted.size()) return false;
-  const auto plain = [](char c) { return c == '_' ? '-' : c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
-  for (std::size_t i = 0; i < given.size(); ++i) {
-    if (plain(given[i]) != plain(wanted[i])) return false;
-  }
-  return true;
-}
+struct Body {
+  std::string_view type;
+  std::string_view text;
+};
 
 class KeyAuth final : public plugin::Plugin {
  public:
@@ -75,8 +77,9 @@ class KeyAuth final : public plugin::Plugin {
   Step access(Exchange& exchange) const override {
     if (!on_preflight_ && exchange.request().method == "OPTIONS") return Flow::next();
     if (!anonymous_.empty() && exchange.credential) return Flow::next();
-    if (in_body_) return with_body(exchange);
-    const Search search = look(exchange, {}, {});
+    const Search search = look(exchange, nullptr);
+    const bool body_to_clean = in_body_ && hide_ && search.outcome == Search::Outcome::found;
+    if (search.outcome == Search::Outcome::needs_body || body_to_clean) return with_body(exchange);
     return go_on(exchange, search);
   }
 
@@ -84,8 +87,8 @@ class KeyAuth final : public plugin::Plugin {
   // At once when everything is known on this worker, which is the usual case.
   Step go_on(Exchange& exchange, const Search& search) const {
     if (search.outcome == Search::Outcome::duplicate) return fail(exchange, "Duplicate API key found");
-    if (search.outcome == Search::Outcome::none || search.key.empty()) return fail(exchange, "No API key found in request");
-    if (hide_) hide(exchange, search.name);
+    if (hide_ && search.outcome == Search::Outcome::found) hide(exchange, search.name);
+    if (search.key.empty()) return fail(exchange, "No API key found in request");
     const PopulationIndex::Value* known = keys_.peek(search.key);
     if (known == nullptr) return load(exchange, std::string(search.key));
     if (*known == nullptr) return fail(exchange, "Unauthorized");
@@ -134,26 +137,19 @@ class KeyAuth final : public plugin::Plugin {
   }
 
   Task<Flow> with_body(Exchange& exchange) const {
-    std::string_view body;
-    const std::string_view type = exchange.request().headers.value(http::Name::content_type);
+    Body body{exchange.request().headers.value(http::Name::content_type), {}};
     if (exchange.body != nullptr) {
       const Result<std::string_view> read = co_await exchange.body->read_all(max_body_bytes);
       if (read) {
-        body = *read;
+        body.text = *read;
       } else {
         log::info("Cannot process request body: {}", read.error().to_string());
       }
     }
-    const Search search = look(exchange, type, body);
-    if (hide_ && search.outcome == Search::Outcome::found && !body.empty()) {
-      std::optional<std::string> rest = without_key(type, body, search.name);
-      // The key is a view into what is about to be replaced.
-      const Search kept{search.outcome, exchange.request().headers.keep(search.key), search.name};
+    const Search search = look(exchange, &body);
+    if (hide_ && search.outcome == Search::Outcome::found && !body.text.empty()) {
+      std::optional<std::string> rest = without_key(body.type, body.text, search.name);
       if (rest) exchange.body->replace(std::move(*rest));
-      Step step = go_on(exchange, kept);
-      Flow flow = step.take();
-      if (step.waits()) flow = co_await step.task();
-      co_return flow;
     }
     Step step = go_on(exchange, search);
     Flow flow = step.take();
@@ -161,39 +157,47 @@ class KeyAuth final : public plugin::Plugin {
     co_return flow;
   }
 
-  // The first name that is there at all decides.
-  Search look(Exchange& exchange, std::string_view content_type, std::string_view body) const {
+  // The first name that is there at all decides. Without a body the search may end where it is needed.
+  Search look(Exchange& exchange, const Body* body) const {
     for (const std::string& name : names_) {
       Search search;
       search.name = name;
       if (in_header_) in_headers(exchange, search);
       if (search.outcome == Search::Outcome::none && in_query_) in_query(exchange, search);
-      if (search.outcome == Search::Outcome::none && in_body_) in_body(exchange, content_type, body, search);
-      if (search.outcome != Search::Outcome::none) return search;
+      if (search.outcome == Search::Outcome::none && in_body_) {
+        if (body == nullptr) return {Search::Outcome::needs_body, {}, {}};
+        in_body(exchange, *body, search);
+      }
+      if (search.outcome == Search::Outcome::found || search.outcome == Search::Outcome::duplicate) return search;
     }
     return {};
   }
 
-  static void note(Search& search, std::string_view value) {
-    search.outcome = search.outcome == Search::Outcome::none ? Search::Outcome::found : Search::Outcome::duplicate;
+  static void note(Search& search, Search::Outcome as, std::string_view value) {
+    search.outcome = search.outcome == Search::Outcome::none ? as : Search::Outcome::duplicate;
     search.key = value;
   }
 
   static void in_headers(const Exchange& exchange, Search& search) {
     for (const http::Header& header : exchange.request().headers) {
-      if (is_header(header.name, search.name)) note(search, header.value);
+      if (plugin::same_header(header.name, search.name)) note(search, Search::Outcome::found, header.value);
     }
   }
 
   static void in_query(const Exchange& exchange, Search& search) {
     std::string_view rest = exchange.request().query;
     while (const std::optional<plugin::Argument> argument = plugin::next_argument(rest)) {
-      if (argument->has_value && plugin::decodes_to(argument->name, search.name)) note(search, plugin::decoded(argument->value, exchange.arena()));
+      if (!plugin::decodes_to(argument->name, search.name)) continue;
+      if (argument->has_value) {
+        note(search, Search::Outcome::found, plugin::decoded(argument->value, exchange.arena()));
+      } else {
+        note(search, Search::Outcome::valueless, {});
+      }
     }
   }
 
-  static void in_body(const Exchange& exchange, std::string_view content_type, std::string_view body, Search& search) {
-    const std::optional<BodyKey> found = find_in_body(content_type, body, search.name);
+  static void in_body(const Exchange& exchange, const Body& body, Search& search) {
+    const std::optional<BodyKey> found = find_in_body(body.type, body.text, search.name);
     if (!found) return;
     search.outcome = found->duplicate ? Search::Outcome::duplicate : Search::Outcome::found;
     search.key = exchange.request().headers.keep(found->value);
@@ -202,7 +206,7 @@ class KeyAuth final : public plugin::Plugin {
   // Wherever it was found, the name goes from all places.
   void hide(Exchange& exchange, std::string_view name) const {
     http::RequestHead& head = exchange.request();
-    head.headers.erase_if([&](const http::Header& header) { return is_header(header.name, name); });
+    head.headers.erase_if([&](const http::Header& header) { return plugin::same_header(header.name, name); });
     exchange.set_upstream_query(plugin::without_argument(exchange.upstream_query, name, exchange.arena()));
   }
 

@@ -73,11 +73,11 @@ class Cluster final : public Policy {
   plugin::ClusterCounters& counters_;
 };
 
-/// Counters in Redis, which this build cannot reach: as when a Redis server is down.
+/// Counters in Redis, for which this build has no client: as when a Redis server is down.
 class Unreachable final : public Policy {
  public:
   Task<Status> count(std::span<Counted>) const override {
-    co_return Error{boost::system::errc::make_error_code(boost::system::errc::not_supported), Origin::gateway, "rate-limiting with the redis policy"};
+    co_return Error{boost::system::errc::make_error_code(boost::system::errc::not_supported), Origin::gateway, "counting in Redis, which this build cannot"};
   }
 };
 

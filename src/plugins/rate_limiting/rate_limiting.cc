@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "base/log.h"
+#include "plugin/header_names.h"
 #include "plugin/services.h"
 #include "plugins/rate_limiting/policy.h"
 #include "plugins/rate_limiting/schema.h"
@@ -19,6 +20,7 @@ using plugin::Step;
 
 enum class LimitBy { consumer, credential, ip, service, header, path };
 
+constexpr unsigned no_status = 0;
 constexpr std::string_view no_id = "00000000-0000-0000-0000-000000000000";
 
 // As Lua prints numbers: whole ones without ".0", others with up to 14 digits.
@@ -59,10 +61,14 @@ class RateLimiting final : public plugin::Plugin {
     path_ = text_of(config, "path", "");
     fault_tolerant_ = config.value("fault_tolerant", true);
     hide_headers_ = config.value("hide_client_headers", false);
-    // These may be null; the standard texts of Kong 3.9 then speak for the status.
+    // These may be null; without a message the usual words for the status are sent.
     const auto code = config.find("error_code");
-    if (code != config.end() && code->is_number()) error_code_ = static_cast<unsigned>(code->get<double>());
-    error_message_ = text_of(config, "error_message", "Too many requests");
+    if (code != config.end() && code->is_number()) error_code_ = status_of(row, code->get<double>());
+    error_message_ = text_of(config, "error_message", "");
+    if (text_of(config, "policy", "") == "redis") {
+      log::warn("rate-limiting row {}: this build cannot count in Redis: requests {}", row.id.to_string(),
+                   fault_tolerant_ ? "pass uncounted, as fault_tolerant has it" : "are answered 500, since fault_tolerant is off");
+    }
     // Counters belong to what the row is bound to: a service's row counts over all its routes.
     prefix_ =
         "ratelimit:" + (row.route ? row.route->to_string() : std::string(no_id)) + ":" + (row.service ? row.service->to_string() : std::string(no_id)) + ":";
@@ -80,6 +86,13 @@ class RateLimiting final : public plugin::Plugin {
     double limit;
   };
 
+  // The schema takes any positive number, as Kong's does; one that is no status makes every refusal a 500.
+  static unsigned status_of(const entity::PluginConfig& row, double code) {
+    if (code >= 100 && code < 600) return static_cast<unsigned>(code);
+    log::error("rate-limiting row {}: error_code {} is no status between 100 and 599: clients over their limits get 500", row.id.to_string(), code);
+    return no_status;
+  }
+
   static LimitBy limit_by_of(const std::string& name) {
     if (name == "credential") return LimitBy::credential;
     if (name == "ip") return LimitBy::ip;
@@ -90,7 +103,7 @@ class RateLimiting final : public plugin::Plugin {
   }
 
   // What cannot be told otherwise is told by its address.
-  std::string_view identifier(const Exchange& exchange, std::string& room) const {
+  std::string_view identifier(const Exchange& exchange, char* room) const {
     std::string_view found;
     switch (limit_by_) {
       case LimitBy::consumer:
@@ -104,9 +117,11 @@ class RateLimiting final : public plugin::Plugin {
         if (exchange.credential) found = exchange.credential->id_text;
         break;
       case LimitBy::service:
-        if (exchange.service != nullptr) found = room = exchange.service->id.to_string();
+        if (exchange.service != nullptr) found = exchange.service->id.write(room);
         break;
-      case LimitBy::header: found = exchange.request().headers.value(header_); break;
+      case LimitBy::header:
+        if (const http::Header* header = plugin::find_header(exchange.request().headers, header_)) found = header->value;
+        break;
       case LimitBy::path:
         if (exchange.request().path == path_) found = path_;
         break;
@@ -119,7 +134,7 @@ class RateLimiting final : public plugin::Plugin {
     http::Arena& arena = exchange.arena();
     auto* count = new (arena.allocate(sizeof(Count), alignof(Count))) Count;
     count->now = now_();
-    std::string room;
+    char room[Uuid::text_size];
     const std::string_view who = identifier(exchange, room);
     for (const Limit& limit : limits_) {
       Counted& counted = count->counted[count->size++];
@@ -153,6 +168,7 @@ class RateLimiting final : public plugin::Plugin {
     const std::int64_t reset = hide_headers_ ? 0 : tell(exchange, count, violated);
     if (violated == nullptr) return Flow::next();
     if (!hide_headers_) exchange.response_headers.set("Retry-After", number(exchange.arena(), static_cast<double>(reset)));
+    if (error_code_ == no_status) return Flow::error(500, "An unexpected error occurred");
     return Flow::error(error_code_, error_message_);
   }
 

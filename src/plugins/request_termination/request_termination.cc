@@ -4,6 +4,8 @@
 
 #include "entity/fields.h"
 #include "plugin/arguments.h"
+#include "plugin/header_names.h"
+#include "plugin/request_json.h"
 #include "plugin/services.h"
 #include "schema/record.h"
 
@@ -32,40 +34,6 @@ std::string_view default_message(unsigned status) {
 std::string text_of(const json& config, const char* name) {
   const auto found = config.find(name);
   return found != config.end() && found->is_string() ? found->get<std::string>() : std::string();
-}
-
-json query_of(std::string_view query, http::Arena& arena) {
-  json out = json::object();
-  while (const std::optional<plugin::Argument> argument = plugin::next_argument(query)) {
-    const std::string name(plugin::decoded(argument->name, arena));
-    json value = argument->has_value ? json(std::string(plugin::decoded(argument->value, arena))) : json(true);
-    json& slot = out[name];
-    if (slot.is_null()) {
-      slot = std::move(value);
-    } else if (slot.is_array()) {
-      slot.push_back(std::move(value));
-    } else {
-      slot = json::array({std::move(slot), std::move(value)});
-    }
-  }
-  return out;
-}
-
-json headers_of(const http::Headers& headers) {
-  json out = json::object();
-  for (const http::Header& header : headers) {
-    std::string name(header.name);
-    for (char& c : name) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
-    json& slot = out[name];
-    if (slot.is_null()) {
-      slot = std::string(header.value);
-    } else if (slot.is_array()) {
-      slot.push_back(std::string(header.value));
-    } else {
-      slot = json::array({std::move(slot), std::string(header.value)});
-    }
-  }
-  return out;
 }
 
 class RequestTermination final : public plugin::Plugin {
@@ -98,7 +66,7 @@ class RequestTermination final : public plugin::Plugin {
 
  private:
   bool triggered(const Exchange& exchange) const {
-    if (exchange.request().headers.find(trigger_) != nullptr) return true;
+    if (plugin::find_header(exchange.request().headers, trigger_) != nullptr) return true;
     std::string_view query = exchange.request().query;
     while (const std::optional<plugin::Argument> argument = plugin::next_argument(query)) {
       if (plugin::decodes_to(argument->name, trigger_)) return true;
@@ -109,22 +77,22 @@ class RequestTermination final : public plugin::Plugin {
   // Shows who sent the request what arrived here.
   Task<Flow> echo(Exchange& exchange) const {
     const http::RequestHead& head = exchange.request();
-    std::string body;
+    std::string_view body;
     if (exchange.body != nullptr) {
       const Result<std::string_view> read = co_await exchange.body->read_all(max_echoed_body);
-      if (read) body = std::string(*read);
+      if (read) body = *read;
     }
-    const std::string_view host = head.authority.substr(0, head.authority.find(':'));
     json request = {{"scheme", exchange.connection().tls ? "https" : "http"},
-                    {"host", host},
+                    {"host", plugin::host_of(head.authority)},
                     {"port", exchange.connection().server_port},
-                    {"headers", headers_of(head.headers)},
-                    {"query", query_of(head.query, exchange.arena())},
-                    {"body", nullptr},
+                    {"headers", plugin::headers_json(head.headers, plugin::Secrets::shown)},
+                    {"query", plugin::arguments_json(head.query, exchange.arena())},
                     {"raw_body", body},
                     {"method", head.method},
                     {"path", head.path},
                     {"uri_captures", {{"unnamed", json::array()}, {"named", json::object()}}}};
+    const std::string_view type = head.headers.value(http::Name::content_type);
+    if (std::optional<json> fields = plugin::body_json(type, body, exchange.arena())) request["body"] = std::move(*fields);
     json out = {{"kong", {{"node_id", node_.id}, {"worker_pid", ::getpid()}, {"hostname", node_.hostname}}}, {"request", std::move(request)}};
     if (!message_.empty()) out["message"] = message_;
     if (exchange.route != nullptr) out["matched_route"] = json::parse(exchange.route->document, nullptr, false);
