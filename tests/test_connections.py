@@ -267,6 +267,54 @@ def test_a_body_that_comes_in_parts_arrives_whole(gateway, upstream, framing, si
     assert [m.body for m in origin.requests] == [body, body]
 
 
+@pytest.mark.parametrize("framing", ["Content-Length: 100000", "Transfer-Encoding: chunked"])
+def test_an_upstream_connection_is_used_again_after_a_streamed_answer(private, upstream, framing):
+    body = b"x" * 100000
+    wire = chunks(*[body[i:i + 5000] for i in range(0, len(body), 5000)]) if "chunked" in framing else body
+
+    def script(peer):
+        while True:
+            peer.request()
+            peer.send(b"HTTP/1.1 200 OK\r\n" + framing.encode() + b"\r\n\r\n" + wire[:60000])
+            time.sleep(0.01)
+            peer.send(wire[60000:])
+
+    origin = upstream(script)
+    gateway = private(nginx_worker_processes=1)
+    gateway.route(origin)
+    with gateway.client() as client:
+        for _ in range(5):
+            assert client.ask(get()).body == body
+    assert len(origin.peers) == 1
+
+
+def test_a_body_whose_upload_was_given_up_never_becomes_the_next_request(gateway, upstream):
+    """The origin answers at some point of an upload; what of the body was on its way then must not be left behind."""
+    canary = get("/canary")
+
+    def script(peer):
+        message = peer.head()
+        if message.target != "/upload":
+            return peer.send(plain(message.target.encode()))
+        peer.send(plain(b"early", headers=[("Connection", "close")]))
+
+    origin = upstream(script)
+    gateway.route(origin, strip_path=False, request_buffering=False)
+    upload = request_bytes("POST", "/upload", [("Content-Length", str(len(canary)))])
+    for attempt in range(200):
+        with gateway.client() as client:
+            client.send(upload)
+            time.sleep(0.0001 * (attempt % 20))
+            client.send_what_fits(canary)
+            try:
+                assert client.answer("POST").text == "early"
+                client.send(get("/next"))
+                assert client.answer().text == "/next"
+            except (Closed, OSError):
+                pass
+    assert not [m for m in origin.requests if m.target == "/canary"]
+
+
 def test_a_body_of_tiny_chunks_is_not_passed_on_chunk_by_chunk(gateway, upstream):
     origin = upstream()
     gateway.route(origin)

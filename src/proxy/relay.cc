@@ -41,7 +41,7 @@ void ResponseBody::begin(const Framing& framing) {
 }
 
 Result<ResponseBody::Piece> ResponseBody::poll() {
-  upstream_.consume(std::exchange(consume_next_, 0));
+  release_piece();
   if (done_) return Piece{{}, true};
   if (framing_.kind == Framing::Kind::until_close) {
     const std::string_view payload = upstream_.data();
@@ -61,7 +61,7 @@ Task<Result<ResponseBody::Piece>> ResponseBody::next(std::chrono::milliseconds t
     const Result<Piece> piece = poll();
     if (!piece) co_return piece.error();
     if (piece->last || !piece->payload.empty()) co_return *piece;
-    upstream_.consume(std::exchange(consume_next_, 0));
+    release_piece();
     if (!upstream_.reading()) upstream_.reserve(stream_block_bytes);
     upstream_.expires_after(timeout);
     const Result<bool> more = co_await upstream_.more();
@@ -124,6 +124,7 @@ Task<Result<Relay::End>> Relay::run(Upload& upload) {
     if (!next) co_return next.error();
     piece = *next;
   }
+  body_.release_piece();
   request_.received = Steady::now();
   co_return end();
 }
@@ -274,6 +275,7 @@ Task<Result<Relay::End>> Relay::send_buffered() {
     last = piece->last;
     if (body.size() > max_buffered_response_bytes) co_return malformed("buffering the response body: too large");
   }
+  body_.release_piece();
   request_.received = Steady::now();
   plugin::BufferedResponse response{head_, body};
   for (const Request::Chosen& chosen : request_.chosen) {

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <optional>
 #include <string_view>
+#include <utility>
 
 #include "base/task.h"
 #include "http/h1/body_decoder.h"
@@ -32,6 +33,8 @@ class ResponseBody {
   Result<Piece> poll();
   /// Waits for the next piece. Errors: the network's, malformed; Origin::upstream.
   Task<Result<Piece>> next(std::chrono::milliseconds timeout);
+  /// Nobody looks at the last piece any more: only what follows the body is left on the connection.
+  void release_piece() noexcept { upstream_.consume(std::exchange(consume_next_, 0)); }
   [[nodiscard]] const http::Headers& trailers() const noexcept { return trailers_; }
 
  private:

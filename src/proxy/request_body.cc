@@ -114,8 +114,7 @@ Task<Result<std::string_view>> RequestBody::next() {
 }
 
 Task<Result<std::string_view>> RequestBody::read_piece() {
-  client_.consume(consume_next_);
-  consume_next_ = 0;
+  release_piece();
   if (send_continue_) {
     send_continue_ = false;
     client_.expires_after(limits_.timeout);
@@ -156,7 +155,7 @@ Task<Result<bool>> RequestBody::gather(std::size_t limit) {
       failure = piece.error();
     }
   }
-  client_.consume(std::exchange(consume_next_, 0));
+  release_piece();
   // What was read is kept for the upstream, whole or not.
   pieces_.assign(1, std::string_view(whole_));
   next_piece_ = 0;

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -56,6 +57,8 @@ class RequestBody final : public plugin::BodyReader {
   [[nodiscard]] bool exists() const noexcept { return framing_.kind != http::Framing::Kind::none; }
   /// All of it has been read from the client's connection: another request may follow.
   [[nodiscard]] bool complete() const noexcept { return complete_; }
+  /// Nobody looks at the piece given out last any more: what follows it on the connection may be the next request.
+  void release_piece() noexcept { client_.consume(std::exchange(consume_next_, 0)); }
   /// Nothing more is to be read from this connection.
   void abandon() noexcept { complete_ = false; }
   /// In memory and whole: can be sent, and sent again.

@@ -15,6 +15,8 @@ void Upload::start() {
 
 Task<void> Upload::run() {
   co_await pump();
+  // It may have been stopped over the body's last piece: that must not be taken for the next request.
+  request_.body.release_piece();
   running_ = false;
   // While the client took its time, the upstream was not to blame.
   if (upstream_.awaited()) upstream_.expires_after(read_timeout_);
