@@ -31,6 +31,8 @@ class NameServer:
                 query, peer = self.sock.recvfrom(4096)
             except OSError:
                 return
+            if len(query) < 17:
+                continue  # no question: nobody of ours
             labels, at = [], 12
             while query[at]:
                 labels.append(query[at + 1:at + 1 + query[at]].decode())
