@@ -40,7 +40,7 @@ Stream::~Stream() { assert(!reading_); }
 void Stream::expired(void* owner) noexcept {
   auto& stream = *static_cast<Stream*>(owner);
   stream.timed_out_ = true;
-  stream.cancel();
+  stream.end_waits();
 }
 
 error_code Stream::explain(const error_code& error) const noexcept {
@@ -49,7 +49,7 @@ error_code Stream::explain(const error_code& error) const noexcept {
 }
 
 void Stream::arm() {
-  if (reading_ || ended_ || error_) return;
+  if (reading_ || ended_ || error_ || cancelled_) return;
   if (!block_) {
     block_ = loop_.blocks().take(block_size_);
     begin_ = end_ = 0;
@@ -77,7 +77,7 @@ void Stream::look_for_reset() noexcept {
   // Bytes that have come since are an event; the read ends by itself.
   if (::ioctl(socket.fd, FIONREAD, &unread) == 0 && unread > 0) return;
   reset_ = true;
-  cancel();
+  end_waits();
 }
 
 void Stream::on_read(const error_code& error, std::size_t bytes) {
@@ -108,7 +108,7 @@ bool Stream::More::await_suspend(std::coroutine_handle<> waiting) {
 
 Result<bool> Stream::More::await_resume() {
   if (stream_.error_) return Error{stream_.error_, Origin::gateway, "reading"};
-  if (std::exchange(stream_.interrupted_, false)) return Error{asio::error::operation_aborted, Origin::gateway, "reading"};
+  if (std::exchange(stream_.interrupted_, false) || stream_.cancelled_) return Error{asio::error::operation_aborted, Origin::gateway, "reading"};
   return !stream_.ended_;
 }
 
@@ -171,6 +171,10 @@ void Stream::Write::advance(std::size_t bytes) noexcept {
 // trip is the point: many writes leave with one system call.
 bool Stream::Write::await_ready() noexcept {
   if (left_ == 0) return true;
+  if (stream_.cancelled_) {
+    error_ = stream_.explain(asio::error::operation_aborted);
+    return true;
+  }
   if constexpr (on_io_uring) return false;
   while (left_ > 0) {
     std::array<iovec, max_pieces> vectors;
@@ -206,7 +210,8 @@ void Stream::Write::start() {
   const auto written = [this](const error_code& error, std::size_t bytes) {
     advance(bytes);
     if (error) error_ = stream_.explain(error);
-    if (!error && left_ > 0) return start();
+    if (!error && left_ > 0 && stream_.cancelled_) error_ = asio::error::operation_aborted;
+    if (!error_ && left_ > 0) return start();
     stream_.write_deadline_.clear();
     waiting_.resume();
   };
@@ -245,6 +250,11 @@ Status Stream::Connect::await_resume() {
 }
 
 void Stream::cancel() noexcept {
+  cancelled_ = true;
+  end_waits();
+}
+
+void Stream::end_waits() noexcept {
   error_code ignored;
   socket_.cancel(ignored);
 }
@@ -252,7 +262,7 @@ void Stream::cancel() noexcept {
 void Stream::interrupt() noexcept {
   if (!reading_ || !waiting_) return;
   interrupted_ = true;
-  cancel();
+  end_waits();
 }
 
 void Stream::shutdown_send() noexcept {

@@ -84,7 +84,7 @@ class Stream {
   class More {
    public:
     explicit More(Stream& stream) noexcept : stream_(stream) {}
-    bool await_ready() const noexcept { return stream_.ended_ || stream_.error_; }
+    bool await_ready() const noexcept { return stream_.ended_ || stream_.error_ || stream_.cancelled_; }
     bool await_suspend(std::coroutine_handle<> waiting);
     Result<bool> await_resume();
 
@@ -143,7 +143,7 @@ class Stream {
   void write_timeout(std::chrono::milliseconds longest) noexcept { write_timeout_ = longest; }
   [[nodiscard]] bool timed_out() const noexcept { return timed_out_; }
 
-  /// Ends all waits.
+  /// Ends all waits, and those to come: one that has just ended well does not know yet.
   void cancel() noexcept;
   /// Ends the wait for data, if there is one, with operation_aborted; the stream stays usable.
   void interrupt() noexcept;
@@ -169,6 +169,7 @@ class Stream {
   [[nodiscard]] boost::system::error_code explain(const boost::system::error_code& error) const noexcept;
   static void expired(void* owner) noexcept;
   void look_for_reset() noexcept;
+  void end_waits() noexcept;
 
   Loop& loop_;
   Socket socket_;
@@ -181,6 +182,7 @@ class Stream {
   bool timed_out_ = false;
   bool interrupted_ = false;
   bool reset_ = false;
+  bool cancelled_ = false;
   boost::system::error_code error_;  // of the last read
   std::coroutine_handle<> waiting_;  // for data, or for the end
   Observer* observer_ = nullptr;

@@ -139,7 +139,7 @@ Task<RequestPtr> Connection::next_request() {
     }
     if (!stream_.reading() && stream_.data().size() >= input_bytes) stream_.reserve(options.head.max_head_bytes + 1024);
     const Result<bool> more = co_await stream_.more();
-    if (more && *more) continue;
+    if (more && *more && !stream_.timed_out()) continue;
     // Nobody to answer: the client has left, or has not got a request out in all its time.
     co_return RequestPtr(nullptr, {&worker_});
   }

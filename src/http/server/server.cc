@@ -88,7 +88,7 @@ class Server::Connection {
       if (stopping_) co_return false;
       if (!stream_.reading() && stream_.data().size() >= input_bytes) stream_.reserve(server_.options_.head.max_head_bytes + 1024);
       const Result<bool> more = co_await stream_.more();
-      if (!more || !*more) co_return false;
+      if (!more || !*more || stream_.timed_out()) co_return false;
     }
     idle_ = false;
     // The head's views point into this block from here on.
