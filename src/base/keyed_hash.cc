@@ -50,8 +50,7 @@ KeyedHash KeyedHash::random() {
 }
 
 Digest KeyedHash::operator()(std::string_view text) const noexcept {
-  State state{key_low_ ^ 0x736f6d6570736575ULL, key_high_ ^ 0x646f72616e646f6dULL ^ 0xee, key_low_ ^ 0x6c7967656e657261ULL,
-              key_high_ ^ 0x7465646279746573ULL};
+  State state{key_low_ ^ 0x736f6d6570736575ULL, key_high_ ^ 0x646f72616e646f6dULL ^ 0xee, key_low_ ^ 0x6c7967656e657261ULL, key_high_ ^ 0x7465646279746573ULL};
   const char* at = text.data();
   for (std::size_t left = text.size(); left >= 8; left -= 8, at += 8) {
     std::uint64_t word;

@@ -48,7 +48,9 @@ class Chains {
   /// consumer alone are not part of the chains, so that one more of them leaves the chains as they are.
   [[nodiscard]] const Plugin* choose(const Slot& slot, const entity::Consumer* consumer) const {
     if (consumer != nullptr) {
-      if (const auto found = slot.by_consumer.find(consumer->id); found != slot.by_consumer.end()) return found->second.get();
+      if (!slot.by_consumer.empty()) {
+        if (const auto found = slot.by_consumer.find(consumer->id); found != slot.by_consumer.end()) return found->second.get();
+      }
       const ConsumerRows* rows = slot.base_beats_consumer || !consumer_rows_ ? nullptr : (*consumer_rows_)[slot.type].get();
       if (rows != nullptr) {
         if (const Instance* found = rows->find(consumer->id)) return found->get();

@@ -42,7 +42,7 @@ class FakePopulation final : public Population {
     Index(FakePopulation& of, std::string entity, std::string field, Parse parse) : owner(of), entity(std::move(entity)), field(std::move(field)), parse(parse) {}
 
     const Value* peek(std::string_view value) override {
-      const auto found = known.find(std::string(value));
+      const auto found = known.find(value);
       return found == known.end() ? nullptr : &found->second;
     }
     Task<Result<Value>> load(std::string value) override {
@@ -62,7 +62,7 @@ class FakePopulation final : public Population {
     std::string entity;
     std::string field;
     Parse parse;
-    std::map<std::string, Value> known;
+    std::map<std::string, Value, std::less<>> known;
   };
   std::map<std::string, std::unique_ptr<Index>> indexes_;
 };

@@ -33,9 +33,20 @@ TEST(FileLog, BearsBytesThatAreNoText) {
   EXPECT_FALSE(json::parse(bench.files.lines.at(0).text, nullptr, false).is_discarded());
 }
 
-TEST(FileLog, IsMadeWithFieldsByLuaThoughItLeavesThemOut) {
+TEST(FileLog, OfARowStoredElsewhereLeavesFieldsByLuaOut) {
   Bench bench;
-  EXPECT_NE(bench.make(type(), {{"path", "p"}, {"custom_fields_by_lua", {{"a", "return 1"}}}}), nullptr);
+  entity::PluginConfig row;
+  row.config = {{"path", "p"}, {"reopen", false}, {"custom_fields_by_lua", {{"a", "return 1"}}}};
+  const plugin::PluginType kind = type();
+  const auto made = kind.make(row, bench.services);
+  ASSERT_TRUE(made);
+  (*made)->log(plugin::Record(*bench.exchange));
+  EXPECT_FALSE(json::parse(bench.files.lines.at(0).text).contains("a"));
+}
+
+TEST(FileLogSettings, TakeNoFieldsByLua) {
+  EXPECT_TRUE(complaints(type(), {{"path", "p"}, {"custom_fields_by_lua", {{"a", "return 1"}}}})["config"].contains("custom_fields_by_lua"));
+  EXPECT_TRUE(complaints(type(), {{"path", "p"}, {"custom_fields_by_lua", json::object()}}).is_null());
 }
 
 TEST(FileLogSettings, NeedAFileName) {

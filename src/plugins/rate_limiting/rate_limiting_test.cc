@@ -121,7 +121,18 @@ TEST_F(RateLimiting, BearsSettingsThatAreNull) {
   row.config = {{"hour", 1}, {"error_code", nullptr}, {"error_message", nullptr}, {"policy", nullptr}, {"limit_by", nullptr}};
   plugin = *rate_limiting.make(row, bench.services);
   EXPECT_TRUE(passes());
-  expect_refusal(429, "Too many requests");
+  expect_refusal(429, "");
+}
+
+TEST_F(RateLimiting, FailsWhereItsStatusIsNone) {
+  for (const double code : {0.5, 99.0, 600.0, 1e300}) {
+    use({{"hour", 1}, {"error_code", code}}, Uuid::random());
+    EXPECT_TRUE(passes());
+    expect_refusal(500, "An unexpected error occurred");
+  }
+  use({{"hour", 1}, {"error_code", 451.9}}, Uuid::random());
+  EXPECT_TRUE(passes());
+  expect_refusal(451);
 }
 
 TEST_F(RateLimiting, CountsByWhatItIsTold) {

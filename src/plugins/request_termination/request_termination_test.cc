@@ -81,6 +81,7 @@ TEST_F(RequestTermination, EchoesTheRequest) {
   EXPECT_EQ(request["query"], json({{"a", {"1", "2"}}, {"b", true}, {"c", " "}}));
   EXPECT_EQ(request["headers"], json({{"x-a", "1"}}));
   EXPECT_EQ(request["raw_body"], "text");
+  EXPECT_FALSE(request.contains("body"));
   EXPECT_EQ(request["method"], "POST");
   EXPECT_EQ(request["path"], "/p");
   EXPECT_EQ(request["host"], "gate.test");
