@@ -15,7 +15,7 @@ std::string_view one_line(std::string_view value) {
 }
 
 char* copy(char* out, std::string_view text) {
-  std::memcpy(out, text.data(), text.size());
+  if (!text.empty()) std::memcpy(out, text.data(), text.size());  // nothing may have no address
   return out + text.size();
 }
 
@@ -79,10 +79,7 @@ std::string_view join(http::Arena& arena, std::initializer_list<std::string_view
   for (const std::string_view part : parts) size += part.size();
   auto* text = static_cast<char*>(arena.allocate(size + 1, 1));
   char* at = text;
-  for (const std::string_view part : parts) {
-    std::memcpy(at, part.data(), part.size());
-    at += part.size();
-  }
+  for (const std::string_view part : parts) at = copy(at, part);
   return {text, size};
 }
 

@@ -62,6 +62,7 @@ std::string_view trim(std::string_view text) noexcept {
 
 HeadScanner::Found HeadScanner::scan(std::string_view buffer) noexcept {
   for (;;) {
+    if (scanned_ == buffer.size()) return Found::incomplete;  // which may have no data at all
     const auto* feed = static_cast<const char*>(std::memchr(buffer.data() + scanned_, '\n', buffer.size() - scanned_));
     if (feed == nullptr) {
       scanned_ = buffer.size();
