@@ -133,11 +133,13 @@ Task<void> look_up(Resolver& resolver, std::string host, std::shared_ptr<Found> 
 class ResolverTest : public ::testing::Test {
  protected:
   void SetUp() override {
+    Executor::set_current(&loop);  // this thread turns it, a little at a time
     options.servers = {server.address()};
     options.hosts_file.clear();
     options.timeout = 100ms;
     options.attempts = 2;
   }
+  void TearDown() override { Executor::set_current(nullptr); }
 
   std::shared_ptr<Found> begin(const std::string& host) {
     if (!resolver) resolver = std::make_unique<Resolver>(loop, options);

@@ -93,7 +93,7 @@ BodyDecoder::Fed BodyDecoder::gather(char* input, std::size_t size) {
     *this = std::move(ahead);
     if (next.state == State::malformed) break;  // what came before it is whole; the next call tells
     char* const end = input + (all.payload.data() - input) + all.payload.size();
-    std::memmove(end, next.payload.data(), next.payload.size());
+    if (!next.payload.empty()) std::memmove(end, next.payload.data(), next.payload.size());
     all.payload = {all.payload.data(), all.payload.size() + next.payload.size()};
     all.consumed += next.consumed;
     if (next.state == State::done) all.state = State::done;
