@@ -173,21 +173,23 @@ std::size_t Headers::count(std::string_view name) const noexcept {
 void Headers::add(std::string_view name, std::string_view value) { add(Header{name, value, classify(name)}); }
 
 template <class Same>
-void Headers::set_where(Same&& same, Header header) {
+void Headers::set_where(Same&& same, const Header& header) {
   const auto first = may_have(header.id) ? std::find_if(list_.begin(), list_.end(), same) : list_.end();
   if (first == list_.end()) return add(header);
   first->value = header.value;
   first->of_this_hop = false;
+  first->checked = header.checked;
   list_.erase(std::remove_if(first + 1, list_.end(), same), list_.end());
 }
 
-void Headers::set(std::string_view name, std::string_view value) {
-  set_where([name](const Header& header) { return equals_ignoring_case(header.name, name); }, {name, value, classify(name)});
+void Headers::set(const Header& header) {
+  if (header.id != Name::other) return set_where([&](const Header& each) { return each.id == header.id; }, header);
+  set_where([&](const Header& each) { return each.id == Name::other && equals_ignoring_case(each.name, header.name); }, header);
 }
 
-void Headers::set(Name id, std::string_view value) {
-  set_where([id](const Header& header) { return header.id == id; }, {spelling(id), value, id});
-}
+void Headers::set(std::string_view name, std::string_view value) { set({name, value, classify(name)}); }
+
+void Headers::set(Name id, std::string_view value) { set({spelling(id), value, id}); }
 
 std::size_t Headers::remove(std::string_view name) {
   if (!may_have(classify(name))) return 0;

@@ -73,6 +73,7 @@ struct Header {
   std::string_view value;  ///< without surrounding white space
   Name id = Name::other;
   bool of_this_hop = false;  ///< Connection names it (RFC 9110, 7.6.1): not to be passed on
+  bool checked = false;      ///< a parser has found no control characters in the value
 };
 
 /// A flat list in the order and spelling it came in. Names and values are views: into the connection's
@@ -97,6 +98,8 @@ class Headers {
   /// Replaces the first and removes the rest, or adds. What is set here is meant for the next hop.
   void set(std::string_view name, std::string_view value);
   void set(Name id, std::string_view value);
+  /// The same, by a name that has been classified.
+  void set(const Header& header);
   std::size_t remove(std::string_view name);  ///< how many there were
   std::size_t remove(Name id);
   void clear() noexcept {
@@ -125,7 +128,7 @@ class Headers {
   static constexpr std::uint64_t bit(Name id) noexcept { return std::uint64_t{1} << static_cast<unsigned>(id); }
   [[nodiscard]] bool may_have(Name id) const noexcept { return (present_ & bit(id)) != 0; }
   template <class Same>
-  void set_where(Same&& same, Header header);
+  void set_where(Same&& same, const Header& header);
 
   Arena* arena_;
   std::pmr::vector<Header> list_;

@@ -148,7 +148,9 @@ Task<bool> Forwarding::resolve() {
 void Forwarding::note_try(const net::SocketAddress& peer) {
   plugin::Try& one = request_.tries.emplace_back();
   one.peer = peer;
-  one.started = System::now();
+  // The first try at a known address sets out when the request does: no need to ask the clock again.
+  const bool at_once = request_.tries.size() == 1 && request_.upstream->literal;
+  one.started = at_once ? request_.exchange.started + std::chrono::duration_cast<System::duration>(*request_.forwarded - request_.started) : System::now();
 }
 
 // What to do about a failure before any of the answer reached the client.

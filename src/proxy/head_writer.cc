@@ -29,7 +29,7 @@ void write_headers(Output& out, const http::Headers& headers) {
   for (const http::Header& header : headers) {
     at = copy(at, header.name);
     at = copy(at, ": ");
-    at = copy(at, one_line(header.value));
+    at = copy(at, header.checked ? header.value : one_line(header.value));
     at = copy(at, "\r\n");
   }
   at = copy(at, "\r\n");

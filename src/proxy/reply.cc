@@ -50,7 +50,7 @@ std::int64_t milliseconds_between(Steady::time_point from, Steady::time_point to
 }
 
 void filter_headers(Request& request, unsigned& status, http::Headers& headers) {
-  for (const http::Header& header : request.exchange.response_headers) headers.set(header.name, header.value);
+  for (const http::Header& header : request.exchange.response_headers) headers.set(header);
   for (const Request::Chosen& chosen : request.chosen) {
     if (has(chosen.phases, plugin::Phase::header_filter)) chosen.plugin->header_filter(request.exchange, status, headers);
   }
@@ -60,7 +60,7 @@ void add_own_headers(Request& request, http::Headers& headers, plugin::Record::S
   const Options& options = request.connection.worker().options();
   const HeaderTokens& tokens = options.headers;
   http::Arena& arena = request.arena;
-  const Steady::time_point now = Steady::now();
+  const Steady::time_point now = request.answered ? *request.answered : Steady::now();
   if (headers.find(Name::date) == nullptr) headers.add(Name::date, http::h1::http_date());
   if (source == plugin::Record::Source::kong) {
     if (tokens.server) headers.set(Name::server, options.product);
@@ -72,8 +72,7 @@ void add_own_headers(Request& request, http::Headers& headers, plugin::Record::S
   }
   if (request.forwarded) {
     // Proxied, even when it failed: then the time waited counts as the upstream's.
-    const Steady::time_point answered = request.answered.value_or(now);
-    if (tokens.upstream_latency) headers.set(Name::x_kong_upstream_latency, number(arena, milliseconds_between(*request.forwarded, answered)));
+        if (tokens.upstream_latency) headers.set(Name::x_kong_upstream_latency, number(arena, milliseconds_between(*request.forwarded, now)));
     if (tokens.proxy_latency) headers.set(Name::x_kong_proxy_latency, number(arena, milliseconds_between(request.started, *request.forwarded)));
     if (tokens.via) {
       const http::Header* via = headers.find(Name::via);

@@ -85,6 +85,7 @@ bool parse_header_line(std::string_view line, Header& out) noexcept {
   if (!is_token(out.name)) return false;
   out.value = trim(line.substr(colon + 1));
   if (!is_field_value(out.value)) return false;
+  out.checked = true;
   out.id = classify(out.name);
   return true;
 }

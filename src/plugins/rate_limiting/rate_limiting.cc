@@ -23,16 +23,19 @@ enum class LimitBy { consumer, credential, ip, service, header, path };
 constexpr unsigned no_status = 0;
 constexpr std::string_view no_id = "00000000-0000-0000-0000-000000000000";
 
+using Digits = std::array<char, 24>;
+
 // As Lua prints numbers: whole ones without ".0", others with up to 14 digits.
-std::string_view number(http::Arena& arena, double value) {
-  constexpr std::size_t room = 24;
-  auto* out = static_cast<char*>(arena.allocate(room, 1));
+std::string_view print(Digits& out, double value) {
+  char* const begin = out.data();
+  char* const end = begin + out.size();
   // Nearly always whole, and then a fifth of the work.
-  if (value >= 0 && value < 1e14 && value == std::floor(value)) {
-    return {out, static_cast<std::size_t>(std::to_chars(out, out + room, static_cast<std::int64_t>(value)).ptr - out)};
-  }
-  return {out, static_cast<std::size_t>(std::to_chars(out, out + room, value, std::chars_format::general, 14).ptr - out)};
+  const bool whole = value >= 0 && value < 1e14 && value == std::floor(value);
+  const auto printed = whole ? std::to_chars(begin, end, static_cast<std::int64_t>(value)) : std::to_chars(begin, end, value, std::chars_format::general, 14);
+  return {begin, static_cast<std::size_t>(printed.ptr - begin)};
 }
+
+std::string_view number(http::Arena& arena, double value) { return print(*new (arena.allocate(sizeof(Digits), 1)) Digits, value); }
 
 std::string text_of(const json& config, const char* name, const char* otherwise) {
   const auto found = config.find(name);
@@ -54,7 +57,9 @@ class RateLimiting final : public plugin::Plugin {
     const json& config = row.config;
     for (std::size_t i = 0; i < periods.size(); ++i) {
       const auto limit = config.find(std::string(periods[i].name));
-      if (limit != config.end() && limit->is_number()) limits_.push_back({static_cast<Period>(i), limit->get<double>()});
+      if (limit == config.end() || !limit->is_number()) continue;
+      Digits digits;
+      limits_.push_back({static_cast<Period>(i), limit->get<double>(), std::string(print(digits, limit->get<double>()))});
     }
     limit_by_ = limit_by_of(text_of(config, "limit_by", "consumer"));
     header_ = text_of(config, "header_name", "");
@@ -84,6 +89,7 @@ class RateLimiting final : public plugin::Plugin {
   struct Limit {
     Period period;
     double limit;
+    std::string text;  // of the limit, for the client
   };
 
   // The schema takes any positive number, as Kong's does; one that is no status makes every refusal a 500.
@@ -176,23 +182,27 @@ class RateLimiting final : public plugin::Plugin {
   std::int64_t tell(Exchange& exchange, Count& count, const Counted* violated) const {
     http::Headers& headers = exchange.response_headers;
     http::Arena& arena = exchange.arena();
-    const Counted* tightest = nullptr;
+    std::size_t tightest = 0;
     double least = 0;
-    for (const Counted& each : count.all()) {
+    std::string_view least_text;
+    for (std::size_t i = 0; i < count.size; ++i) {
+      const Counted& each = count.counted[i];
       const bool spent = violated == nullptr || &each == violated;
       const double remaining = std::max(0.0, each.remaining() - (spent ? 1 : 0));
-      headers.set(facts(each.period).limit_header, number(arena, each.limit));
-      headers.set(facts(each.period).remaining_header, number(arena, remaining));
-      if (tightest == nullptr || remaining <= least) {
-        tightest = &each;
+      const std::string_view text = number(arena, remaining);
+      headers.set({facts(each.period).limit_header, limits_[i].text});
+      headers.set({facts(each.period).remaining_header, text});
+      if (i == 0 || remaining <= least) {
+        tightest = i;
         least = remaining;
+        least_text = text;
       }
     }
-    const auto passed = std::chrono::duration_cast<std::chrono::seconds>(count.now - tightest->start);
-    const std::int64_t reset = std::max<std::int64_t>(1, (facts(tightest->period).length - passed).count());
-    headers.set("RateLimit-Limit", number(arena, tightest->limit));
-    headers.set("RateLimit-Remaining", number(arena, least));
-    headers.set("RateLimit-Reset", number(arena, static_cast<double>(reset)));
+    const auto passed = std::chrono::duration_cast<std::chrono::seconds>(count.now - count.counted[tightest].start);
+    const std::int64_t reset = std::max<std::int64_t>(1, (facts(limits_[tightest].period).length - passed).count());
+    headers.set({"RateLimit-Limit", limits_[tightest].text});
+    headers.set({"RateLimit-Remaining", least_text});
+    headers.set({"RateLimit-Reset", number(arena, static_cast<double>(reset))});
     return reset;
   }
 
