@@ -10,7 +10,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string normal = gateway::http::normalised(raw);
   if (normal.empty() || normal.front() != '/') std::abort();
   if (gateway::http::normalised(normal) != normal) std::abort();
-  if (normal.find("//") != std::string::npos || (normal + "/").find("/../") != std::string::npos || (normal + "/").find("/./") != std::string::npos) std::abort();
+  if (normal.find("//") != std::string::npos || (normal + "/").find("/../") != std::string::npos || (normal + "/").find("/./") != std::string::npos)
+    std::abort();
   gateway::http::Arena arena;
   if (!raw.empty() && gateway::http::normalise(raw, arena) != normal) std::abort();
   return 0;

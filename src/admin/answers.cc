@@ -42,9 +42,7 @@ http::Reply unexpected(const Error& error) {
   return message(500, "An unexpected error occurred");
 }
 
-http::Reply schema_violation(const Json& complaints) {
-  return error_object(400, 2, "schema violation", schema::summary(complaints), complaints);
-}
+http::Reply schema_violation(const Json& complaints) { return error_object(400, 2, "schema violation", schema::summary(complaints), complaints); }
 
 http::Reply invalid_primary_key(std::string_view given) {
   const Json key = {{"id", given}};
@@ -92,7 +90,8 @@ http::Reply refused(const store::Refusal& refusal, std::string_view type) {
     case Reason::primary_key:
       return error_object(400, 3, "primary key violation", fmt::format("primary key violation on key '{}'", schema::print_key(refusal.fields)), refusal.fields);
     case Reason::unique:
-      return error_object(409, 5, "unique constraint violation", fmt::format("UNIQUE violation detected on '{}'", schema::print_key(refusal.fields)), refusal.fields);
+      return error_object(409, 5, "unique constraint violation", fmt::format("UNIQUE violation detected on '{}'", schema::print_key(refusal.fields)),
+                          refusal.fields);
     case Reason::missing_parent: {
       const bool named = refusal.fields.is_object() && !refusal.fields.empty();
       return missing_parent(named ? refusal.fields.begin().key() : "", named ? *refusal.fields.begin() : Json(), refusal.entity);
@@ -100,8 +99,7 @@ http::Reply refused(const store::Refusal& refusal, std::string_view type) {
     case Reason::still_referenced:
       return error_object(400, 4, "foreign key violation", fmt::format("an existing '{}' entity references this '{}' entity", refusal.entity, type),
                           {{"@referenced_by", refusal.entity}});
-    case Reason::not_found:
-      return could_not_find(refusal.fields, true);
+    case Reason::not_found: return could_not_find(refusal.fields, true);
   }
   return message(500, "An unexpected error occurred");
 }

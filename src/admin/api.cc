@@ -64,8 +64,7 @@ Task<Reply> said(Reply reply) { co_return reply; }
 
 }  // namespace
 
-Api::Api(Context context, Interface which)
-    : context_(std::move(context)), rows_(context_), legacy_(context_, rows_), information_(context_, rows_) {
+Api::Api(Context context, Interface which) : context_(std::move(context)), rows_(context_), legacy_(context_, rows_), information_(context_, rows_) {
   if (which == Interface::status) {
     add_status();
     return;
@@ -126,9 +125,8 @@ void Api::add_legacy() {
 
 void Api::add_entity(const entity::Type& type) {
   const std::string base = "/" + type.collection;
-  add(base, collection, [this, &type, base](Call& call) {
-    return call.method == "POST" ? rows_.create(type, call, std::nullopt) : rows_.list(type, call, std::nullopt, base);
-  });
+  add(base, collection,
+      [this, &type, base](Call& call) { return call.method == "POST" ? rows_.create(type, call, std::nullopt) : rows_.list(type, call, std::nullopt, base); });
   add(base + "/{" + type.name + "}", row, [this, &type](Call& call) { return rows_.item(type, call.path[1], call, std::nullopt); });
 }
 

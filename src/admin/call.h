@@ -15,13 +15,13 @@ using Json = nlohmann::json;
 
 /// A request to the Admin API, taken apart.
 struct Call {
-  std::string method;                 ///< HEAD is handled as GET
-  std::vector<std::string> path;      ///< segments, percent-decoded; a trailing slash is gone
-  std::string raw_path;               ///< as it came, without query
-  std::string host;                   ///< of the client's Host header
+  std::string method;             ///< HEAD is handled as GET
+  std::vector<std::string> path;  ///< segments, percent-decoded; a trailing slash is gone
+  std::string raw_path;           ///< as it came, without query
+  std::string host;               ///< of the client's Host header
   schema::Arguments query;
-  Json body = Json::object();         ///< of POST, PUT and PATCH
-  bool body_is_text = false;          ///< values came as text and want converting
+  Json body = Json::object();  ///< of POST, PUT and PATCH
+  bool body_is_text = false;   ///< values came as text and want converting
 
   /// The first argument of that name; nullopt when there is none.
   [[nodiscard]] std::optional<std::string> argument(std::string_view name) const;

@@ -42,17 +42,17 @@ struct Context {
   const std::vector<plugin::PluginType>& plugins;
   snapshot::PopulationCache& population;
   const plugin::Node& node;
-  std::string product;                       ///< "sluice/1.2.3"
+  std::string product;  ///< "sluice/1.2.3"
   std::function<Counts()> counts;
-  std::function<bool()> ready;               ///< every worker serves from a snapshot
-  std::function<bool()> draining;            ///< asked to let new work go elsewhere
+  std::function<bool()> ready;     ///< every worker serves from a snapshot
+  std::function<bool()> draining;  ///< asked to let new work go elsewhere
   std::function<Manner()> manner;
-  std::function<Json()> configuration;       ///< effective settings, secrets hidden
-  Json identity = Json::object();            ///< shown under `sluice` in GET /
+  std::function<Json()> configuration;  ///< effective settings, secrets hidden
+  Json identity = Json::object();       ///< shown under `sluice` in GET /
   std::function<std::vector<int>()> worker_pids;
   /// Until the time is over, or for good when it is zero.
   std::function<void(log::Level, std::chrono::seconds)> set_log_level;
-  std::function<std::int64_t()> now;         ///< seconds since 1970
+  std::function<std::int64_t()> now;  ///< seconds since 1970
 };
 
 }  // namespace gateway::admin

@@ -16,10 +16,10 @@ class Information {
   Task<http::Reply> status(Call& call);
   Task<http::Reply> ready(Call& call);
   Task<http::Reply> enabled_plugins(Call& call);
-  Task<http::Reply> schema(Call& call);             ///< /schemas/{entity}
-  Task<http::Reply> plugin_schema(Call& call);      ///< /schemas/plugins/{name}
+  Task<http::Reply> schema(Call& call);         ///< /schemas/{entity}
+  Task<http::Reply> plugin_schema(Call& call);  ///< /schemas/plugins/{name}
   Task<http::Reply> plugin_config_schema(Call& call);
-  Task<http::Reply> validate(Call& call);           ///< /schemas/{entity}/validate
+  Task<http::Reply> validate(Call& call);  ///< /schemas/{entity}/validate
   Task<http::Reply> tags(Call& call);
   Task<http::Reply> cached(Call& call);
   Task<http::Reply> clear_cache(Call& call);

@@ -240,9 +240,8 @@ Task<Reply> Legacy::remove(LegacyApi api) {
 Task<Reply> Legacy::list_plugins(Call& call, const Parent& parent) {
   const entity::Type& plugins = *context_.catalog.find("plugins");
   LegacyList list;
-  std::optional<Reply> wrong = list.read(call, [&](const std::string& name) {
-    return name == "api_id" || name == "consumer_id" || plugins.schema->find(name) != nullptr;
-  });
+  std::optional<Reply> wrong =
+      list.read(call, [&](const std::string& name) { return name == "api_id" || name == "consumer_id" || plugins.schema->find(name) != nullptr; });
   if (wrong) co_return std::move(*wrong);
   store::PageRequest request;
   request.size = scan_page;

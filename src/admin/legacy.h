@@ -11,11 +11,11 @@ class Legacy {
   Legacy(Context& context, Rows& rows) : context_(context), rows_(rows) {}
 
   Task<http::Reply> list(Call& call);
-  Task<http::Reply> create(Call& call);           ///< POST
-  Task<http::Reply> put(Call& call);              ///< creates without an id, replaces with one
-  Task<http::Reply> item(Call& call);             ///< GET, PATCH, DELETE of path[1]
-  Task<http::Reply> plugins(Call& call);          ///< GET, POST, PUT of the plugins of path[1]
-  Task<http::Reply> plugin(Call& call);           ///< GET, PATCH, DELETE of path[3]
+  Task<http::Reply> create(Call& call);   ///< POST
+  Task<http::Reply> put(Call& call);      ///< creates without an id, replaces with one
+  Task<http::Reply> item(Call& call);     ///< GET, PATCH, DELETE of path[1]
+  Task<http::Reply> plugins(Call& call);  ///< GET, POST, PUT of the plugins of path[1]
+  Task<http::Reply> plugin(Call& call);   ///< GET, PATCH, DELETE of path[3]
 
  private:
   struct Found {

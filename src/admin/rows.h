@@ -34,8 +34,8 @@ class Rows {
   /// What a path segment stands for.
   struct Found {
     std::optional<Json> row;
-    std::optional<Uuid> id;           ///< when the segment is one
-    std::optional<http::Reply> wrong; ///< the segment cannot name a row, or the store failed
+    std::optional<Uuid> id;            ///< when the segment is one
+    std::optional<http::Reply> wrong;  ///< the segment cannot name a row, or the store failed
   };
   Task<Found> find(const entity::Type& type, const std::string& key, std::optional<Parent> parent);
 

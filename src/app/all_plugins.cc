@@ -14,7 +14,8 @@ namespace {
 
 std::vector<plugin::PluginType> all_plugins() {
   return {
-      plugins::acl::type(), plugins::correlation_id::type(), plugins::file_log::type(), plugins::key_auth::type(), plugins::rate_limiting::type(), plugins::request_termination::type(),
+      plugins::acl::type(),      plugins::correlation_id::type(), plugins::file_log::type(),
+      plugins::key_auth::type(), plugins::rate_limiting::type(),  plugins::request_termination::type(),
   };
 }
 

@@ -19,9 +19,7 @@ Error failed(const std::string& doing, std::error_code code) {
   return Error{boost::system::error_code(code.value(), boost::system::system_category()), Origin::gateway, doing};
 }
 
-Error refused(const std::string& why) {
-  return Error{boost::system::errc::make_error_code(boost::system::errc::invalid_argument), Origin::gateway, why};
-}
+Error refused(const std::string& why) { return Error{boost::system::errc::make_error_code(boost::system::errc::invalid_argument), Origin::gateway, why}; }
 
 // A gateway holds two descriptors per request: the usual soft limit of 1024 would be met at once.
 void raise_descriptor_limit() {
@@ -82,7 +80,8 @@ std::vector<std::shared_ptr<const entity::Type>> Node::entity_types(const std::v
   std::vector<std::pair<std::string, std::shared_ptr<const schema::Record>>> rows;
   for (const plugin::PluginType& type : plugins) rows.emplace_back(type.name, type.schema);
   const auto rules = settings_.traditional_router ? entity::RouteRules::traditional : entity::RouteRules::traditional_compatible;
-  std::vector<std::shared_ptr<const entity::Type>> types = {entity::services_type(), entity::routes_type(rules), entity::consumers_type(), entity::plugins_type(rows)};
+  std::vector<std::shared_ptr<const entity::Type>> types = {entity::services_type(), entity::routes_type(rules), entity::consumers_type(),
+                                                            entity::plugins_type(rows)};
   for (const plugin::PluginType& plugin : plugins) types.insert(types.end(), plugin.entities.begin(), plugin.entities.end());
   return types;
 }

@@ -88,10 +88,10 @@ class Node {
   std::optional<http::Server> status_server_;
   std::list<std::unique_ptr<DataPlane>> planes_;  // the last one takes new connections
   snapshot::SnapshotPtr current_;
-  std::int64_t retired_accepted_ = 0;             // of planes that have gone
+  std::int64_t retired_accepted_ = 0;  // of planes that have gone
   std::int64_t retired_requests_ = 0;
   unsigned seconds_ = 0;
-  bool draining_ = false;                         // told through the status interface
+  bool draining_ = false;  // told through the status interface
   bool ending_ = false;
   bool expiring_ = false;
 };

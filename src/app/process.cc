@@ -21,9 +21,7 @@
 namespace gateway::app {
 namespace {
 
-Error refused(const std::string& why) {
-  return Error{boost::system::errc::make_error_code(boost::system::errc::not_supported), Origin::gateway, why};
-}
+Error refused(const std::string& why) { return Error{boost::system::errc::make_error_code(boost::system::errc::not_supported), Origin::gateway, why}; }
 
 // Containers and hardened hosts often forbid it.
 bool kernel_allows_io_uring() {

@@ -210,7 +210,8 @@ DataPathOptions data_path_options(Settings& settings) {
   proxy.debug_header = read.flag("allow_debug_header");
   proxy.product = product;
   proxy.error_default_type = read.text("error_default_type");
-  proxy.error_templates = {read.file("error_template_json"), read.file("error_template_html"), read.file("error_template_xml"), read.file("error_template_plain")};
+  proxy.error_templates = {read.file("error_template_json"), read.file("error_template_html"), read.file("error_template_xml"),
+                           read.file("error_template_plain")};
   read_trust(read, proxy);
   read_port_maps(read, proxy);
   proxy.keepalive.idle_per_peer = read.size("upstream_keepalive_pool_size");

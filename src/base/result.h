@@ -12,9 +12,9 @@ enum class Origin { client, upstream, gateway };
 
 /// A failure the caller is expected to meet and handle.
 struct Error {
-  boost::system::error_code code;    ///< what failed: stable, comparable
+  boost::system::error_code code;  ///< what failed: stable, comparable
   Origin origin = Origin::gateway;
-  std::string doing;                 ///< what we were doing; for the log, never for the client
+  std::string doing;  ///< what we were doing; for the log, never for the client
 
   [[nodiscard]] std::string to_string() const { return doing + ": " + code.message(); }
 };

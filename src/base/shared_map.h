@@ -61,9 +61,7 @@ class SharedMap {
 
  private:
   // The map's own buckets use the low bits of the hash: take the shard from the high ones.
-  static std::size_t slot(const Key& key) noexcept {
-    return (Hash{}(key) * 0x9E3779B97F4A7C15ULL >> 40) % shards;
-  }
+  static std::size_t slot(const Key& key) noexcept { return (Hash{}(key)*0x9E3779B97F4A7C15ULL >> 40) % shards; }
   Shard& own(std::size_t slot) {
     std::shared_ptr<Shard>& shard = shards_[slot];
     if (!owned_.test(slot)) {

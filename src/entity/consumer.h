@@ -11,9 +11,9 @@ namespace gateway::entity {
 /// Who calls. Kong 3.9 entity `consumers`.
 struct Consumer {
   Uuid id;
-  std::string id_text;    ///< the id as headers and logs show it
-  std::string username;   ///< empty when unset
-  std::string custom_id;  ///< empty when unset
+  std::string id_text;                             ///< the id as headers and logs show it
+  std::string username;                            ///< empty when unset
+  std::string custom_id;                           ///< empty when unset
   std::shared_ptr<const nlohmann::json> document;  ///< whole, for the log record
 
   /// From a validated document, as the store keeps it.

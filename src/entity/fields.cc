@@ -123,9 +123,7 @@ std::optional<std::string> escape_complaint(std::string_view path) {
 
 Record::Named id_field() { return {"id", schema::string().uuid().automatic().describe("Names the row for good; a UUID.")}; }
 
-Record::Named created_at_field() {
-  return {"created_at", schema::integer().timestamp().automatic().describe("When the row was made, in seconds since 1970.")};
-}
+Record::Named created_at_field() { return {"created_at", schema::integer().timestamp().automatic().describe("When the row was made, in seconds since 1970.")}; }
 
 Record::Named updated_at_field() {
   return {"updated_at", schema::integer().timestamp().automatic().describe("When the row was last written, in seconds since 1970.")};
@@ -157,8 +155,6 @@ Record::Named plugin_protocols(bool stream) {
                            .describe("The protocols of the requests it runs for.")};
 }
 
-Record::Named no_consumer() {
-  return {"consumer", schema::foreign("consumers").equal_to(nullptr).describe("It cannot be bound to a consumer.")};
-}
+Record::Named no_consumer() { return {"consumer", schema::foreign("consumers").equal_to(nullptr).describe("It cannot be bound to a consumer.")}; }
 
 }  // namespace gateway::entity

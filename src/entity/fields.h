@@ -14,11 +14,11 @@ using schema::Record;
 [[nodiscard]] Record::Named updated_at_field();  ///< seconds
 [[nodiscard]] Record::Named tags_field();
 
-[[nodiscard]] Field name_text();        ///< unreserved ASCII or any other UTF-8
-[[nodiscard]] Field host_text();        ///< a name or an address without a port
+[[nodiscard]] Field name_text();  ///< unreserved ASCII or any other UTF-8
+[[nodiscard]] Field host_text();  ///< a name or an address without a port
 [[nodiscard]] Field port_number();
-[[nodiscard]] Field path_text();        ///< absolute, in RFC 3986 characters
-[[nodiscard]] Field timeout_number();   ///< milliseconds, from 1
+[[nodiscard]] Field path_text();       ///< absolute, in RFC 3986 characters
+[[nodiscard]] Field timeout_number();  ///< milliseconds, from 1
 [[nodiscard]] Field protocol_text();
 [[nodiscard]] Field header_name_text();
 /// Protocols as plugins take them; `stream` for those that work on tcp and its like too.

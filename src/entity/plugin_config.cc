@@ -23,7 +23,8 @@ Record base_record() {
       {"service", bound_to("services").describe("Only for requests to this service.")},
       {"consumer", bound_to("consumers").describe("Only for requests of this consumer.")},
       {"config", Field(schema::Type::record).abstract().describe("The plugin's own settings.")},
-      {"protocols", schema::set_of(protocol_text()).required().default_value({"grpc", "grpcs", "http", "https"}).describe("The protocols of the requests it runs for.")},
+      {"protocols",
+       schema::set_of(protocol_text()).required().default_value({"grpc", "grpcs", "http", "https"}).describe("The protocols of the requests it runs for.")},
       {"enabled", schema::boolean().required().default_value(true).describe("Whether it runs.")},
       tags_field(),
   });

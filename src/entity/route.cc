@@ -96,9 +96,9 @@ std::optional<Json> ip_or_cidr_rule(const Json& value) {
 }
 
 Field address_field() {
-  return schema::set_of(schema::record_of(Record({{"ip", schema::string().rule(ip_or_cidr_rule).describe("An address or a network.")},
-                                                  {"port", port_number().describe("A port.")}},
-                                                 {Check::at_least_one_of({"ip", "port"})})));
+  return schema::set_of(schema::record_of(
+      Record({{"ip", schema::string().rule(ip_or_cidr_rule).describe("An address or a network.")}, {"port", port_number().describe("A port.")}},
+             {Check::at_least_one_of({"ip", "port"})})));
 }
 
 bool is_set(const Json& document, const char* field) {
@@ -109,9 +109,8 @@ bool is_set(const Json& document, const char* field) {
 bool has_protocol(const Json& document, std::initializer_list<const char*> wanted) {
   const auto found = document.find("protocols");
   if (found == document.end() || !found->is_array()) return false;
-  return std::any_of(found->begin(), found->end(), [&](const Json& each) {
-    return std::any_of(wanted.begin(), wanted.end(), [&](const char* name) { return each == name; });
-  });
+  return std::any_of(found->begin(), found->end(),
+                     [&](const Json& each) { return std::any_of(wanted.begin(), wanted.end(), [&](const char* name) { return each == name; }); });
 }
 
 void must_set(const Json& document, Json& errors, std::initializer_list<const char*> fields, const std::string& when) {
@@ -160,16 +159,21 @@ void check_family(const Json& document, Json& errors) {
 // Kong's grpc family has another default.
 Json default_strip_path(Json& document) {
   const auto protocols = document.find("protocols");
-  const bool grpc = protocols != document.end() && protocols->is_array() && !protocols->empty() &&
-                    (protocols->front() == "grpc" || protocols->front() == "grpcs");
+  const bool grpc =
+      protocols != document.end() && protocols->is_array() && !protocols->empty() && (protocols->front() == "grpc" || protocols->front() == "grpcs");
   if (grpc && !document.contains("strip_path")) document["strip_path"] = false;
   return nullptr;
 }
 
 std::uint8_t protocol_bits(const Json& document) {
-  static constexpr std::pair<const char*, Protocol> names[] = {{"http", Protocol::http}, {"https", Protocol::https}, {"grpc", Protocol::grpc},
-                                                               {"grpcs", Protocol::grpcs}, {"tcp", Protocol::tcp}, {"tls", Protocol::tls},
-                                                               {"tls_passthrough", Protocol::tls_passthrough}, {"udp", Protocol::udp}};
+  static constexpr std::pair<const char*, Protocol> names[] = {{"http", Protocol::http},
+                                                               {"https", Protocol::https},
+                                                               {"grpc", Protocol::grpc},
+                                                               {"grpcs", Protocol::grpcs},
+                                                               {"tcp", Protocol::tcp},
+                                                               {"tls", Protocol::tls},
+                                                               {"tls_passthrough", Protocol::tls_passthrough},
+                                                               {"udp", Protocol::udp}};
   std::uint8_t bits = 0;
   for (const auto& [name, protocol] : names) {
     if (has_protocol(document, {name})) bits |= bit(protocol);
@@ -214,8 +218,8 @@ TypePtr routes_type(RouteRules rules) {
                               "should start with: / (fixed path) or ~/ (regex path)")
                    .match_none({{"//", [](std::string_view text) { return text.find("//") != std::string_view::npos; }, "must not have empty segments"}})
                    .rule(route_path_rule);
-  Field header = schema::string().match_none(
-      {{"^[Hh][Oo][Ss][Tt]$", is_host_header, "cannot contain 'host' header, which must be specified in the 'hosts' attribute"}});
+  Field header =
+      schema::string().match_none({{"^[Hh][Oo][Ss][Tt]$", is_host_header, "cannot contain 'host' header, which must be specified in the 'hosts' attribute"}});
   header.rule([inner = header_name_text()](const Json& value) { return inner.complaint(value); });
   Field sni = schema::string().rule(rules == RouteRules::traditional ? sni_rule : wildcard_sni_rule);
 
@@ -231,8 +235,11 @@ TypePtr routes_type(RouteRules rules) {
                             .exclusive_subsets({{"http", "https"}, {"tcp", "tls", "udp"}, {"tls_passthrough"}, {"grpc", "grpcs"}})
                             .default_value({"http", "https"})
                             .describe("The protocols it takes requests of.")},
-          {"https_redirect_status_code", schema::integer().required().one_of({426, 301, 302, 307, 308}).default_value(426).describe(
-                                             "The answer to a request over http where only https is allowed.")},
+          {"https_redirect_status_code", schema::integer()
+                                             .required()
+                                             .one_of({426, 301, 302, 307, 308})
+                                             .default_value(426)
+                                             .describe("The answer to a request over http where only https is allowed.")},
           {"strip_path", schema::boolean().required().default_value(true).describe("Whether the path that matched is taken off before forwarding.")},
           {"preserve_host", schema::boolean().required().default_value(false).describe("Whether the client's Host goes upstream.")},
           {"request_buffering", schema::boolean().required().default_value(true).describe("Whether request bodies may be gathered first.")},
@@ -254,8 +261,9 @@ TypePtr routes_type(RouteRules rules) {
                              Field(schema::Type::set).exact_length(0),
                              "'snis' can only be set when 'protocols' is 'grpcs', 'https', 'tls' or 'tls_passthrough'"),
           Check::custom({"path_handling"}, [](const Json&, Json&) {}),
-          Check::custom({"id", "protocols", "snis", "sources", "destinations", "methods", "hosts", "paths", "headers", "expression", "regex_priority", "priority"},
-                        check_family, true),
+          Check::custom(
+              {"id", "protocols", "snis", "sources", "destinations", "methods", "hosts", "paths", "headers", "expression", "regex_priority", "priority"},
+              check_family, true),
       });
   return type;
 }

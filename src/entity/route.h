@@ -14,16 +14,14 @@ namespace gateway::entity {
 enum class Protocol : std::uint8_t { http, https, grpc, grpcs, tcp, tls, tls_passthrough, udp };
 
 /// Bit of a protocol in Route::protocols and PluginConfig::protocols.
-[[nodiscard]] constexpr std::uint8_t bit(Protocol protocol) noexcept {
-  return static_cast<std::uint8_t>(1U << static_cast<unsigned>(protocol));
-}
+[[nodiscard]] constexpr std::uint8_t bit(Protocol protocol) noexcept { return static_cast<std::uint8_t>(1U << static_cast<unsigned>(protocol)); }
 
 enum class PathHandling : std::uint8_t { v0, v1 };
 
 /// What requests it takes and how their path changes. Kong 3.9 entity `routes`.
 struct Route {
   Uuid id;
-  std::string name;  ///< empty when unset
+  std::string name;             ///< empty when unset
   std::int64_t created_at = 0;  ///< seconds; ties in the `traditional` flavour
   std::uint8_t protocols = 0;   ///< bits
   std::vector<std::string> hosts;

@@ -11,9 +11,7 @@ using schema::Record;
 
 constexpr std::size_t generated_key_length = 32;
 
-std::shared_ptr<const Record> record_for(const Type& type, const Json& document) {
-  return type.subschema ? type.subschema(document) : type.schema;
-}
+std::shared_ptr<const Record> record_for(const Type& type, const Json& document) { return type.subschema ? type.subschema(document) : type.schema; }
 
 bool is_missing(const Json& document, const std::string& name) {
   const auto found = document.find(name);

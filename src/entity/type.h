@@ -38,7 +38,7 @@ struct Type {
   std::vector<std::string> cache_key;  ///< fields unique together, nulls included; empty: none
   std::vector<Foreign> foreign;
   State state = State::configuration;
-  bool has_ttl = false;                ///< rows may carry `ttl`: seconds to live, shown as what is left
+  bool has_ttl = false;  ///< rows may carry `ttl`: seconds to live, shown as what is left
   bool has_tags = true;
   std::shared_ptr<const schema::Record> schema;
   /// The fields of one document where they depend on it (a plugin's row on its name); null function: always
@@ -56,8 +56,8 @@ class Catalog {
  public:
   explicit Catalog(std::vector<std::shared_ptr<const Type>> types) : types_(std::move(types)) {}
 
-  [[nodiscard]] const Type* find(std::string_view name) const;               ///< by datastore name
-  [[nodiscard]] const Type* find_collection(std::string_view segment) const; ///< by Admin path segment
+  [[nodiscard]] const Type* find(std::string_view name) const;                ///< by datastore name
+  [[nodiscard]] const Type* find_collection(std::string_view segment) const;  ///< by Admin path segment
   [[nodiscard]] const std::vector<std::shared_ptr<const Type>>& types() const noexcept { return types_; }
 
  private:

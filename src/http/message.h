@@ -32,7 +32,7 @@ struct RequestHead {
   Version version = Version::http_1_1;
   Headers headers;
   Framing framing;
-  bool keep_alive = true;       ///< what the client asked for; we may still close
+  bool keep_alive = true;  ///< what the client asked for; we may still close
   bool expects_continue = false;
   bool upgrade_websocket = false;
 };

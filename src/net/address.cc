@@ -62,8 +62,7 @@ Result<SocketAddress> SocketAddress::from_path(std::string_view path) {
   SocketAddress address;
   auto& unix_address = reinterpret_cast<sockaddr_un&>(address.storage);
   if (path.empty() || path.size() >= sizeof unix_address.sun_path) {
-    return Error{boost::system::errc::make_error_code(boost::system::errc::filename_too_long), Origin::gateway,
-                 "using the socket path " + std::string(path)};
+    return Error{boost::system::errc::make_error_code(boost::system::errc::filename_too_long), Origin::gateway, "using the socket path " + std::string(path)};
   }
   unix_address.sun_family = AF_UNIX;
   std::memcpy(unix_address.sun_path, path.data(), path.size());

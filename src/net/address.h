@@ -19,9 +19,9 @@ struct SocketAddress {
   socklen_t size = 0;
 
   [[nodiscard]] int family() const noexcept { return storage.ss_family; }
-  [[nodiscard]] std::uint16_t port() const noexcept;      ///< 0 for unix sockets
-  [[nodiscard]] std::string ip() const;                   ///< "127.0.0.1", "::1", "unix:"
-  [[nodiscard]] std::string to_string() const;            ///< "127.0.0.1:80", "[::1]:80", "unix:/path"
+  [[nodiscard]] std::uint16_t port() const noexcept;  ///< 0 for unix sockets
+  [[nodiscard]] std::string ip() const;               ///< "127.0.0.1", "::1", "unix:"
+  [[nodiscard]] std::string to_string() const;        ///< "127.0.0.1:80", "[::1]:80", "unix:/path"
 
   /// A literal IPv4 or IPv6 address; nullopt otherwise.
   static std::optional<SocketAddress> from_ip(std::string_view ip, std::uint16_t port);

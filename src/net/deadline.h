@@ -16,8 +16,7 @@ class Deadline {
  public:
   using Expired = void (*)(void* owner);
 
-  Deadline(DeadlineWheel& wheel, Expired expired, void* owner) noexcept
-      : wheel_(wheel), expired_(expired), owner_(owner) {}
+  Deadline(DeadlineWheel& wheel, Expired expired, void* owner) noexcept : wheel_(wheel), expired_(expired), owner_(owner) {}
   ~Deadline() { unlink(); }
   Deadline(const Deadline&) = delete;
   Deadline& operator=(const Deadline&) = delete;
@@ -34,10 +33,10 @@ class Deadline {
   DeadlineWheel& wheel_;
   Expired expired_;
   void* owner_;
-  std::uint64_t due_ = never;       // in ticks
-  std::uint64_t looked_at_ = never; // tick of the slot it hangs in
+  std::uint64_t due_ = never;        // in ticks
+  std::uint64_t looked_at_ = never;  // tick of the slot it hangs in
   Deadline* next_ = nullptr;
-  Deadline** link_ = nullptr;       // what points at us; null: not in the wheel
+  Deadline** link_ = nullptr;  // what points at us; null: not in the wheel
 };
 
 /// All deadlines of one loop, hashed by the tick they fall due in.

@@ -47,8 +47,8 @@ inline void ask_for_hints(int descriptor) noexcept {
 template <>
 class boost::asio::detail::reactive_socket_recv_op_base<gateway::net::HintedBuffer> : public reactor_op {
  public:
-  reactive_socket_recv_op_base(const boost::system::error_code& success, socket_type socket, socket_ops::state_type,
-                               const gateway::net::HintedBuffer& buffer, socket_base::message_flags flags, func_type complete)
+  reactive_socket_recv_op_base(const boost::system::error_code& success, socket_type socket, socket_ops::state_type, const gateway::net::HintedBuffer& buffer,
+                               socket_base::message_flags flags, func_type complete)
       : reactor_op(success, &reactive_socket_recv_op_base::do_perform, complete), socket_(socket), buffer_(*buffer.begin()), flags_(flags) {}
 
   static status do_perform(reactor_op* base) {

@@ -106,8 +106,7 @@ bool CidrSet::add(std::string_view cidr_or_ip) {
 }
 
 std::vector<CidrSet::Range>::const_iterator CidrSet::after(const IpAddress& address) const noexcept {
-  return std::upper_bound(ranges_.begin(), ranges_.end(), address,
-                          [](const IpAddress& value, const Range& range) { return value < range.first; });
+  return std::upper_bound(ranges_.begin(), ranges_.end(), address, [](const IpAddress& value, const Range& range) { return value < range.first; });
 }
 
 bool CidrSet::contains(const IpAddress& address) const noexcept {

@@ -103,8 +103,7 @@ void Listener::accept_some() {
   for (int i = 0; i < accepts_per_wakeup && !stopped_; ++i) {
     SocketAddress peer;
     peer.size = sizeof peer.storage;
-    const int descriptor = ::accept4(socket_.native_handle(), reinterpret_cast<sockaddr*>(&peer.storage), &peer.size,
-                                     SOCK_NONBLOCK | SOCK_CLOEXEC);
+    const int descriptor = ::accept4(socket_.native_handle(), reinterpret_cast<sockaddr*>(&peer.storage), &peer.size, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (descriptor >= 0) {
       accepted_(descriptor, peer);
       continue;

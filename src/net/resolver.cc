@@ -162,20 +162,18 @@ class Resolver::Impl : public std::enable_shared_from_this<Resolver::Impl> {
   struct Entry {
     Impl* owner = nullptr;
     std::string name;
-    std::vector<IpAddress> addresses;     // empty: failed, or never answered
+    std::vector<IpAddress> addresses;  // empty: failed, or never answered
     boost::system::error_code error;
-    Steady::time_point expires;           // of addresses or error
+    Steady::time_point expires;  // of addresses or error
     Steady::time_point stale_until;
     std::size_t turn = 0;
-    std::size_t type = 0;                 // index into types_ of the query under way
+    std::size_t type = 0;  // index into types_ of the query under way
     bool querying = false;
     bool pinned = false;
     Waiter* waiters = nullptr;
-    std::list<Entry>::iterator place;     // in cache_, unless pinned
+    std::list<Entry>::iterator place;  // in cache_, unless pinned
 
-    SocketAddress next_address(std::uint16_t port) noexcept {
-      return addresses[turn++ % addresses.size()].with_port(port);
-    }
+    SocketAddress next_address(std::uint16_t port) noexcept { return addresses[turn++ % addresses.size()].with_port(port); }
   };
 
  private:
@@ -251,8 +249,7 @@ void Resolver::Impl::start() {
   settings.tries = static_cast<int>(options_.attempts);
   settings.sock_state_cb = &Impl::on_socket;
   settings.sock_state_cb_data = this;
-  channel_status_ = ares_init_options(&channel_, &settings,
-                                      ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB);
+  channel_status_ = ares_init_options(&channel_, &settings, ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB);
   if (channel_status_ == ARES_SUCCESS && !options_.servers.empty()) {
     channel_status_ = ares_set_servers_ports_csv(channel_, server_list(options_.servers).c_str());
   }
@@ -356,9 +353,7 @@ void Resolver::Impl::query(Entry& entry) {
   resume_soon();  // sending may have ended other queries
 }
 
-void Resolver::Impl::ask(Entry& entry) {
-  ares_search(channel_, entry.name.c_str(), class_internet, types_[entry.type], &Impl::on_answer, &entry);
-}
+void Resolver::Impl::ask(Entry& entry) { ares_search(channel_, entry.name.c_str(), class_internet, types_[entry.type], &Impl::on_answer, &entry); }
 
 void Resolver::Impl::on_answer(void* argument, int status, int /*timeouts*/, unsigned char* answer, int size) {
   Entry& entry = *static_cast<Entry*>(argument);

@@ -23,16 +23,16 @@ namespace gateway::net {
 class Resolver {
  public:
   struct Options {
-    std::vector<std::string> servers;            ///< "ip", "ip:port", "[ip]:port"; empty: /etc/resolv.conf
-    std::string hosts_file = "/etc/hosts";       ///< read once; empty: none
-    std::vector<std::string> order{"A", "AAAA"}; ///< the next type is asked when one has no records; others are ignored
-    std::optional<std::chrono::seconds> valid_ttl; ///< instead of the TTL of the answers
-    std::chrono::seconds stale_ttl{3600};        ///< how long an expired answer serves while a new one is fetched
-    std::chrono::seconds not_found_ttl{30};      ///< how long it is remembered that a name has no address
-    std::chrono::seconds error_ttl{1};           ///< the same of other failures
-    std::chrono::milliseconds timeout{2000};     ///< of the first attempt; each round of attempts doubles it
-    unsigned attempts = 3;                       ///< per server
-    std::size_t cache_size = 10000;              ///< names; the least recently used is dropped
+    std::vector<std::string> servers;               ///< "ip", "ip:port", "[ip]:port"; empty: /etc/resolv.conf
+    std::string hosts_file = "/etc/hosts";          ///< read once; empty: none
+    std::vector<std::string> order{"A", "AAAA"};    ///< the next type is asked when one has no records; others are ignored
+    std::optional<std::chrono::seconds> valid_ttl;  ///< instead of the TTL of the answers
+    std::chrono::seconds stale_ttl{3600};           ///< how long an expired answer serves while a new one is fetched
+    std::chrono::seconds not_found_ttl{30};         ///< how long it is remembered that a name has no address
+    std::chrono::seconds error_ttl{1};              ///< the same of other failures
+    std::chrono::milliseconds timeout{2000};        ///< of the first attempt; each round of attempts doubles it
+    unsigned attempts = 3;                          ///< per server
+    std::size_t cache_size = 10000;                 ///< names; the least recently used is dropped
   };
 
   Resolver(Loop& loop, const Options& options);

@@ -8,8 +8,8 @@
 namespace gateway::plugin {
 namespace {
 
-constexpr std::uint8_t http_protocols = entity::bit(entity::Protocol::http) | entity::bit(entity::Protocol::https) |
-                                        entity::bit(entity::Protocol::grpc) | entity::bit(entity::Protocol::grpcs);
+constexpr std::uint8_t http_protocols =
+    entity::bit(entity::Protocol::http) | entity::bit(entity::Protocol::https) | entity::bit(entity::Protocol::grpc) | entity::bit(entity::Protocol::grpcs);
 
 bool runs_first(const PluginType& a, const PluginType& b) {
   if (a.priority != b.priority) return a.priority > b.priority;
@@ -186,8 +186,8 @@ void ChainBuilder::rebuild_service(const Uuid& service) {
 void ChainBuilder::publish_consumer_rows() {
   const auto changed = [](const OfConsumers& each) { return each.changed; };
   if (std::none_of(rows_of_consumers_.begin(), rows_of_consumers_.end(), changed)) return;
-  auto published = chains_.consumer_rows_ ? std::make_shared<Chains::OfConsumers>(*chains_.consumer_rows_)
-                                          : std::make_shared<Chains::OfConsumers>(types_.size());
+  auto published =
+      chains_.consumer_rows_ ? std::make_shared<Chains::OfConsumers>(*chains_.consumer_rows_) : std::make_shared<Chains::OfConsumers>(types_.size());
   for (std::size_t i = 0; i < types_.size(); ++i) {
     OfConsumers& own = rows_of_consumers_[i];
     if (!std::exchange(own.changed, false)) continue;

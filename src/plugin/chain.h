@@ -25,10 +25,10 @@ using ConsumerRows = SharedMap<Uuid, Instance, 64>;
 struct Slot {
   Phase phases = Phase::access;
   std::string_view name;
-  Instance base;                                      ///< for every consumer: may be null
-  bool base_beats_consumer = false;                   ///< it names route and service, so a row for the consumer alone loses
-  std::unordered_map<Uuid, Instance> by_consumer;     ///< rows that name the route or service, and a consumer
-  std::size_t type = 0;                               ///< the plugin's place in the order; see Chains::choose
+  Instance base;                                   ///< for every consumer: may be null
+  bool base_beats_consumer = false;                ///< it names route and service, so a row for the consumer alone loses
+  std::unordered_map<Uuid, Instance> by_consumer;  ///< rows that name the route or service, and a consumer
+  std::size_t type = 0;                            ///< the plugin's place in the order; see Chains::choose
 };
 
 /// What runs for one (route, service), highest priority first. A request walks the array.
@@ -132,7 +132,7 @@ class ChainBuilder {
   std::unordered_map<Uuid, Rows> rows_of_route_;
   std::unordered_map<Uuid, Rows> rows_of_service_;  // and no route
   Rows rows_of_all_;                                // no route, no service, no consumer
-  std::vector<OfConsumers> rows_of_consumers_;  // a consumer alone, by place of the plugin
+  std::vector<OfConsumers> rows_of_consumers_;      // a consumer alone, by place of the plugin
   Chains chains_;
   bool all_stale_ = false;
   std::unordered_set<Uuid> stale_routes_;

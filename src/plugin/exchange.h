@@ -39,15 +39,15 @@ class BodyReader {
 
 /// The facts of the client's connection.
 struct Connection {
-  std::string_view client_ip;       ///< effective address (trusted_ips, real_ip_header), no port
-  std::string_view peer_ip;         ///< who connected
+  std::string_view client_ip;  ///< effective address (trusted_ips, real_ip_header), no port
+  std::string_view peer_ip;    ///< who connected
   std::uint16_t client_port = 0;
   std::string_view server_ip;
-  std::uint16_t server_port = 0;    ///< of the listener, after port_maps
+  std::uint16_t server_port = 0;  ///< of the listener, after port_maps
   bool tls = false;
-  bool trusted = false;             ///< the peer may speak for others (setting trusted_ips)
-  std::uint64_t serial = 0;         ///< of this connection in this process
-  std::uint64_t requests = 0;       ///< on this connection, this one included
+  bool trusted = false;        ///< the peer may speak for others (setting trusted_ips)
+  std::uint64_t serial = 0;    ///< of this connection in this process
+  std::uint64_t requests = 0;  ///< on this connection, this one included
 };
 
 /// One request on its way through the gateway: what plugins read and change. Lives on one worker.
@@ -73,12 +73,12 @@ class Exchange {
   }
 
   // Filled in by the proxy, in this order.
-  std::string_view request_id;                 ///< 32 hex characters
-  System::time_point started;                  ///< wall clock at the first byte of the head
-  const entity::Route* route = nullptr;        ///< after routing; null when none matched
-  const entity::Service* service = nullptr;    ///< null when the route has none
-  std::string_view upstream_path;              ///< after routing: what the upstream will see, without query
-  std::string_view upstream_query;             ///< as request().query until a plugin changes it
+  std::string_view request_id;               ///< 32 hex characters
+  System::time_point started;                ///< wall clock at the first byte of the head
+  const entity::Route* route = nullptr;      ///< after routing; null when none matched
+  const entity::Service* service = nullptr;  ///< null when the route has none
+  std::string_view upstream_path;            ///< after routing: what the upstream will see, without query
+  std::string_view upstream_query;           ///< as request().query until a plugin changes it
   BodyReader* body = nullptr;
 
   // Set by authentication plugins.
@@ -115,16 +115,16 @@ struct Record {
 
   const Exchange& exchange;
   unsigned status = 0;
-  const http::Headers* response_headers = nullptr;  ///< as sent to the client
-  std::uint64_t request_size = 0;   ///< bytes received: head and body
-  std::uint64_t response_size = 0;  ///< bytes sent: head and body
-  std::chrono::milliseconds kong_latency{0};        ///< until we sent it on, or until we answered ourselves
+  const http::Headers* response_headers = nullptr;            ///< as sent to the client
+  std::uint64_t request_size = 0;                             ///< bytes received: head and body
+  std::uint64_t response_size = 0;                            ///< bytes sent: head and body
+  std::chrono::milliseconds kong_latency{0};                  ///< until we sent it on, or until we answered ourselves
   std::optional<std::chrono::milliseconds> upstream_latency;  ///< to the upstream's head; nullopt: not proxied
-  std::chrono::milliseconds receive_latency{0};     ///< reading the response body
-  std::chrono::milliseconds request_latency{0};     ///< first byte read to last byte sent
+  std::chrono::milliseconds receive_latency{0};               ///< reading the response body
+  std::chrono::milliseconds request_latency{0};               ///< first byte read to last byte sent
   enum class Source { upstream, kong } source = Source::kong;
-  std::string_view upstream_uri;    ///< path and query sent; empty when not proxied
-  unsigned upstream_status = 0;     ///< of the answer that was passed on; 0: none
+  std::string_view upstream_uri;  ///< path and query sent; empty when not proxied
+  unsigned upstream_status = 0;   ///< of the answer that was passed on; 0: none
   const std::pmr::vector<Try>* tries = nullptr;
 };
 

@@ -39,8 +39,8 @@ class [[nodiscard]] Flow {
 /// and costs no coroutine; one that must wait returns its task: `return refuse_or_load(exchange);`.
 class [[nodiscard]] Step {
  public:
-  Step(Flow flow) noexcept : flow_(std::move(flow)) {}           // NOLINT: a phase just returns its Flow
-  Step(Task<Flow> task) noexcept : task_(std::move(task)) {}     // NOLINT: or its task
+  Step(Flow flow) noexcept : flow_(std::move(flow)) {}        // NOLINT: a phase just returns its Flow
+  Step(Task<Flow> task) noexcept : task_(std::move(task)) {}  // NOLINT: or its task
 
   [[nodiscard]] bool waits() const noexcept { return task_.has_value(); }
   /// What is known at once; to go on, when it waits.

@@ -47,7 +47,8 @@ TEST_F(LogRecord, SaysLittleOfARequestThatWasNotProxied) {
   EXPECT_EQ(record["upstream_status"], "");
   EXPECT_EQ(record["latencies"]["proxy"], -1);
   EXPECT_EQ(record["source"], "kong");
-  for (const char* absent : {"tries", "authenticated_entity", "route", "service", "consumer", "correlation_id"}) EXPECT_FALSE(record.contains(absent)) << absent;
+  for (const char* absent : {"tries", "authenticated_entity", "route", "service", "consumer", "correlation_id"})
+    EXPECT_FALSE(record.contains(absent)) << absent;
 }
 
 TEST_F(LogRecord, TellsOfTheUpstreamAndTheTries) {

@@ -29,12 +29,8 @@ enum class Phase : unsigned {
   body_filter = 16,
   log = 32,
 };
-[[nodiscard]] constexpr Phase operator|(Phase a, Phase b) noexcept {
-  return static_cast<Phase>(static_cast<unsigned>(a) | static_cast<unsigned>(b));
-}
-[[nodiscard]] constexpr bool has(Phase set, Phase phase) noexcept {
-  return (static_cast<unsigned>(set) & static_cast<unsigned>(phase)) != 0;
-}
+[[nodiscard]] constexpr Phase operator|(Phase a, Phase b) noexcept { return static_cast<Phase>(static_cast<unsigned>(a) | static_cast<unsigned>(b)); }
+[[nodiscard]] constexpr bool has(Phase set, Phase phase) noexcept { return (static_cast<unsigned>(set) & static_cast<unsigned>(phase)) != 0; }
 
 /// The whole upstream answer, for plugins with a `response` phase.
 struct BufferedResponse {
@@ -66,11 +62,11 @@ class Plugin {
 /// A kind of plugin: what its configuration looks like and how to make one.
 struct PluginType {
   std::string name;
-  int priority = 0;                             ///< higher runs first; ties: names descending
+  int priority = 0;  ///< higher runs first; ties: names descending
   Phase phases = Phase::access;
-  std::shared_ptr<const schema::Record> schema; ///< fields `consumer` (when restricted), `protocols`, `config`
+  std::shared_ptr<const schema::Record> schema;               ///< fields `consumer` (when restricted), `protocols`, `config`
   std::vector<std::shared_ptr<const entity::Type>> entities;  ///< credentials and the like that it brings
-  bool per_consumer = true;                     ///< false: configurations bound to a consumer are refused
+  bool per_consumer = true;                                   ///< false: configurations bound to a consumer are refused
   /// From a configuration row whose document is valid. Errors: something outside the schema is wrong
   /// (a regular expression that does not compile); the row is then left out and the error logged.
   std::function<Result<std::unique_ptr<Plugin>>(const entity::PluginConfig&, const Services&)> make;

@@ -39,7 +39,8 @@ class FakePopulation final : public Population {
 
  private:
   struct Index final : PopulationIndex {
-    Index(FakePopulation& of, std::string entity, std::string field, Parse parse) : owner(of), entity(std::move(entity)), field(std::move(field)), parse(parse) {}
+    Index(FakePopulation& of, std::string entity, std::string field, Parse parse)
+        : owner(of), entity(std::move(entity)), field(std::move(field)), parse(parse) {}
 
     const Value* peek(std::string_view value) override {
       const auto found = known.find(value);
@@ -129,7 +130,8 @@ inline json with_defaults(const schema::Record& record, json document) {
   for (const auto& [name, field] : record.fields()) {
     json& slot = document[name];
     if (slot.is_null() && field.default_json()) slot = *field.default_json();
-    if (field.record() != nullptr && (slot.is_object() || (slot.is_null() && field.is_required()))) slot = with_defaults(*field.record(), slot.is_null() ? json::object() : slot);
+    if (field.record() != nullptr && (slot.is_object() || (slot.is_null() && field.is_required())))
+      slot = with_defaults(*field.record(), slot.is_null() ? json::object() : slot);
   }
   return document;
 }

@@ -52,8 +52,7 @@ Task<Flow> access(Request& request, const plugin::Chain& chain) {
 bool find_route(Request& request) {
   const plugin::Connection& client = request.exchange.connection();
   const std::string_view path = http::normalise(request.head.path, request.arena);
-  request.match = request.config->routes.match(
-      {request.head.method, request.head.authority, path, {}, client.tls, client.server_port, request.head.headers});
+  request.match = request.config->routes.match({request.head.method, request.head.authority, path, {}, client.tls, client.server_port, request.head.headers});
   if (!request.match) return false;
   const entity::Route& route = *request.match->route;
   request.exchange.route = &route;
@@ -64,8 +63,7 @@ bool find_route(Request& request) {
     }
   }
   const std::string_view service_path = request.upstream != nullptr ? std::string_view(request.upstream->service.path) : std::string_view{};
-  request.exchange.upstream_path =
-      router::upstream_path(service_path, route, path, *request.match, request.config->routes.flavour(), request.arena);
+  request.exchange.upstream_path = router::upstream_path(service_path, route, path, *request.match, request.config->routes.flavour(), request.arena);
   request.exchange.upstream_query = request.head.query;
   return true;
 }
@@ -105,8 +103,7 @@ router::Passage passage_of(const Request& request) {
   const http::Headers& headers = request.head.headers;
   const std::string_view told = client.trusted ? headers.value(http::Name::x_forwarded_proto) : std::string_view{};
   const bool https = told.empty() ? client.tls : http::equals_ignoring_case(told, "https");
-  return router::passage(*request.exchange.route,
-                         {https, request.head.version == http::Version::http_2, headers.value(http::Name::content_type)});
+  return router::passage(*request.exchange.route, {https, request.head.version == http::Version::http_2, headers.value(http::Name::content_type)});
 }
 
 Task<void> refuse(Request& request, Flow flow) {
@@ -115,8 +112,7 @@ Task<void> refuse(Request& request, Flow flow) {
 }
 
 Task<void> refuse(Request& request, unsigned status, std::string_view message, Raised raised) {
-  http::Reply reply =
-      render_error(status, message, request.exchange.request_id, request.head, raised, request.connection.worker().options());
+  http::Reply reply = render_error(status, message, request.exchange.request_id, request.head, raised, request.connection.worker().options());
   co_await send_reply(request, reply);
 }
 

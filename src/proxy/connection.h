@@ -82,7 +82,7 @@ class Connection final : net::Stream::Observer {
   bool aborted_ = false;
   bool tunnel_ = false;
   bool between_requests_ = true;
-  std::size_t place_ = 0;      // in the worker's list
+  std::size_t place_ = 0;  // in the worker's list
 };
 
 }  // namespace gateway::proxy

@@ -113,15 +113,12 @@ std::string filled(std::string_view form, const std::string& message, std::strin
 constexpr std::string_view html_form =
     "<!doctype html>\n<html>\n  <head>\n    <meta charset=\"utf-8\">\n    <title>Error</title>\n  </head>\n  <body>\n"
     "    <h1>Error</h1>\n    <p>%s.</p>\n    <p>request_id: %s</p>\n  </body>\n</html>\n";
-constexpr std::string_view xml_form =
-    "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<error>\n  <message>%s</message>\n  <requestid>%s</requestid>\n</error>\n";
+constexpr std::string_view xml_form = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<error>\n  <message>%s</message>\n  <requestid>%s</requestid>\n</error>\n";
 constexpr std::string_view json_form = "{\n  \"message\":\"%s\",\n  \"request_id\":\"%s\"\n}";
 constexpr std::string_view plain_form = "%s\nrequest_id: %s\n";
 
 std::string_view form_of(Type type, const ErrorTemplates& own) {
-  const auto pick = [](const std::string& own_form, std::string_view built_in) {
-    return own_form.empty() ? built_in : std::string_view(own_form);
-  };
+  const auto pick = [](const std::string& own_form, std::string_view built_in) { return own_form.empty() ? built_in : std::string_view(own_form); };
   switch (type) {
     case Type::json: return pick(own.json, json_form);
     case Type::plain: return pick(own.plain, plain_form);
@@ -202,8 +199,8 @@ std::string default_message(unsigned status) {
   }
 }
 
-http::Reply render_error(unsigned status, std::string_view message, std::string_view request_id,
-                         const http::RequestHead& request, Raised raised, const Options& options) {
+http::Reply render_error(unsigned status, std::string_view message, std::string_view request_id, const http::RequestHead& request, Raised raised,
+                         const Options& options) {
   const Type type = choose(request, raised, options);
   http::Reply reply;
   reply.status = status;

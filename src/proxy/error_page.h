@@ -15,8 +15,8 @@ enum class Raised { by_gateway, by_http };
 
 /// Renders an error for the client as it asked: JSON, plain text, HTML or XML, always escaped.
 /// `request` may be a head that failed to parse: only its headers are read.
-[[nodiscard]] http::Reply render_error(unsigned status, std::string_view message, std::string_view request_id,
-                                       const http::RequestHead& request, Raised raised, const Options& options);
+[[nodiscard]] http::Reply render_error(unsigned status, std::string_view message, std::string_view request_id, const http::RequestHead& request, Raised raised,
+                                       const Options& options);
 
 /// What Kong's HTTP server says for a status of its own: 502 "An invalid response was received ...".
 [[nodiscard]] std::string_view standard_message(unsigned status) noexcept;

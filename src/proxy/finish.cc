@@ -13,9 +13,7 @@ using std::chrono::milliseconds;
 milliseconds between(Steady::time_point from, Steady::time_point to) { return milliseconds(milliseconds_between(from, to)); }
 
 // The time that was ours: until the request went on to its upstream, or until we had answered it.
-milliseconds own_time(const Request& request, Steady::time_point now) {
-  return between(request.started, request.forwarded.value_or(now));
-}
+milliseconds own_time(const Request& request, Steady::time_point now) { return between(request.started, request.forwarded.value_or(now)); }
 
 void log_phase(Request& request, Steady::time_point now) {
   plugin::Record record{request.exchange};

@@ -20,10 +20,10 @@ using upstream::Pool;
 
 // One try at one peer, and what the next step may be.
 enum class Attempt {
-  done,          // the client has its answer, or is gone
-  try_again,     // nothing came back and asking again does no harm
-  stale,         // the same, on a kept-alive connection the peer had just closed: not counted
-  failed,        // no answer can be had
+  done,       // the client has its answer, or is gone
+  try_again,  // nothing came back and asking again does no harm
+  stale,      // the same, on a kept-alive connection the peer had just closed: not counted
+  failed,     // no answer can be had
 };
 
 // POST, LOCK and PATCH may have taken effect: not to be repeated once any of the request was sent.

@@ -48,8 +48,7 @@ void write_response_head(Output& out, unsigned status, std::string_view reason, 
   write_headers(out, headers);
 }
 
-void write_request_head(Output& out, std::string_view method, std::string_view path, std::string_view query, bool has_query,
-                        const http::Headers& headers) {
+void write_request_head(Output& out, std::string_view method, std::string_view path, std::string_view query, bool has_query, const http::Headers& headers) {
   out += method;
   out += ' ';
   out += path;

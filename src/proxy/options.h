@@ -16,7 +16,7 @@ namespace gateway::proxy {
 
 /// The answer headers of our own; each may be turned off (setting `headers`).
 struct HeaderTokens {
-  bool server = true;            ///< Server, on our own answers
+  bool server = true;  ///< Server, on our own answers
   bool via = true;
   bool proxy_latency = true;
   bool upstream_latency = true;
@@ -33,23 +33,23 @@ struct ErrorTemplates {
 /// How the data path behaves; fixed while the process runs. Source: Kong 3.9 configuration reference.
 struct Options {
   http::h1::Limits head;
-  std::size_t max_connections = 65536;       ///< per worker; beyond, new ones are closed
+  std::size_t max_connections = 65536;  ///< per worker; beyond, new ones are closed
   unsigned requests_per_connection = 10000;
-  std::chrono::milliseconds head_timeout{60000};   ///< from the first byte to the end of a request head
-  std::chrono::milliseconds idle_timeout{75000};   ///< between requests
-  std::chrono::milliseconds body_timeout{60000};   ///< between two reads of a request body
-  std::chrono::milliseconds send_timeout{60000};   ///< between two writes to the client
-  std::uint64_t max_body_bytes = 0;          ///< zero: no limit
-  std::size_t max_retry_body_bytes = 65536;  ///< a body up to this size can be sent again to another peer
+  std::chrono::milliseconds head_timeout{60000};  ///< from the first byte to the end of a request head
+  std::chrono::milliseconds idle_timeout{75000};  ///< between requests
+  std::chrono::milliseconds body_timeout{60000};  ///< between two reads of a request body
+  std::chrono::milliseconds send_timeout{60000};  ///< between two writes to the client
+  std::uint64_t max_body_bytes = 0;               ///< zero: no limit
+  std::size_t max_retry_body_bytes = 65536;       ///< a body up to this size can be sent again to another peer
 
   HeaderTokens headers;
-  bool upstream_request_id = true;           ///< setting `headers_upstream`
-  bool debug_header = false;                 ///< setting `allow_debug_header`
-  std::string product = "sluice";            ///< "sluice/1.2.3" in Server and Via
+  bool upstream_request_id = true;  ///< setting `headers_upstream`
+  bool debug_header = false;        ///< setting `allow_debug_header`
+  std::string product = "sluice";   ///< "sluice/1.2.3" in Server and Via
   std::string error_default_type = "text/plain";
   ErrorTemplates error_templates;
 
-  net::CidrSet trusted;                      ///< peers whose X-Forwarded-* and real-ip headers count
+  net::CidrSet trusted;  ///< peers whose X-Forwarded-* and real-ip headers count
   bool trust_unix = false;
   std::string real_ip_header = "X-Real-IP";
   bool real_ip_recursive = false;

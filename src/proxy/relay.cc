@@ -26,9 +26,7 @@ constexpr unsigned max_interim_responses = 32;
 constexpr std::size_t small_payload = 1024;
 
 Error upstream_error(boost::system::error_code code, const char* doing) { return Error{code, Origin::upstream, doing}; }
-Error malformed(const char* doing) {
-  return upstream_error(boost::system::errc::make_error_code(boost::system::errc::protocol_error), doing);
-}
+Error malformed(const char* doing) { return upstream_error(boost::system::errc::make_error_code(boost::system::errc::protocol_error), doing); }
 
 }  // namespace
 
@@ -177,9 +175,7 @@ Task<Status> Relay::pass_interim() {
   co_return Status{};
 }
 
-bool Relay::body_follows() const noexcept {
-  return request_.head.method != "HEAD" && head_.status != 204 && head_.status != 304;
-}
+bool Relay::body_follows() const noexcept { return request_.head.method != "HEAD" && head_.status != 204 && head_.status != 304; }
 
 // The chain may have a plugin for some consumers only.
 bool Relay::any_chosen(plugin::Phase phase) const noexcept {

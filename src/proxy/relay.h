@@ -100,7 +100,7 @@ class Relay {
   Output out_;
   char chunk_size_[20];
   Output chunk_end_;
-  std::string filtered_;       // a piece that body_filter has changed
+  std::string filtered_;    // a piece that body_filter has changed
   std::string_view whole_;  // the body, when all of it came with the head
   bool chunked_ = false;    // towards the client
   bool trailers_wanted_ = false;

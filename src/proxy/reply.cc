@@ -72,7 +72,7 @@ void add_own_headers(Request& request, http::Headers& headers, plugin::Record::S
   }
   if (request.forwarded) {
     // Proxied, even when it failed: then the time waited counts as the upstream's.
-        if (tokens.upstream_latency) headers.set(Name::x_kong_upstream_latency, number(arena, milliseconds_between(*request.forwarded, now)));
+    if (tokens.upstream_latency) headers.set(Name::x_kong_upstream_latency, number(arena, milliseconds_between(*request.forwarded, now)));
     if (tokens.proxy_latency) headers.set(Name::x_kong_proxy_latency, number(arena, milliseconds_between(request.started, *request.forwarded)));
     if (tokens.via) {
       const http::Header* via = headers.find(Name::via);
@@ -89,8 +89,8 @@ Task<void> send_reply(Request& request, http::Reply& reply) {
   request.source = plugin::Record::Source::kong;
   if (reply.negotiate) {
     const std::string message = reply.body.empty() ? default_message(reply.status) : std::move(reply.body);
-    http::Reply rendered = render_error(reply.status, message, request.exchange.request_id, request.head, Raised::by_gateway,
-                                        request.connection.worker().options());
+    http::Reply rendered =
+        render_error(reply.status, message, request.exchange.request_id, request.head, Raised::by_gateway, request.connection.worker().options());
     rendered.headers = std::move(reply.headers);
     reply = std::move(rendered);
   }

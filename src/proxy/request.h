@@ -35,8 +35,8 @@ struct Request {
   http::RequestHead head{arena};
   plugin::Exchange exchange;
   RequestBody body;
-  net::Block head_block;               ///< the bytes that head's views point into
-  net::Block response_block;           ///< and those of the upstream's head
+  net::Block head_block;      ///< the bytes that head's views point into
+  net::Block response_block;  ///< and those of the upstream's head
   snapshot::SnapshotPtr config;
   std::optional<router::Match> match;
   const snapshot::Upstream* upstream = nullptr;
@@ -55,16 +55,16 @@ struct Request {
   std::uint64_t head_bytes = 0;
 
   // What became of it.
-  unsigned status = 0;                  ///< sent to the client; 0: nothing was sent
+  unsigned status = 0;  ///< sent to the client; 0: nothing was sent
   bool response_started = false;
-  bool close_after = false;             ///< the client connection cannot carry another request
+  bool close_after = false;  ///< the client connection cannot carry another request
   bool client_gone = false;
-  std::uint64_t sent_bytes = 0;         ///< head and body
+  std::uint64_t sent_bytes = 0;  ///< head and body
   std::uint64_t sent_head_bytes = 0;
   std::optional<http::Headers> sent_headers;
-  std::optional<Steady::time_point> forwarded;       ///< when the request went to a peer
-  std::optional<Steady::time_point> answered;        ///< when the peer's head had come
-  std::optional<Steady::time_point> received;        ///< when the peer's last byte had come
+  std::optional<Steady::time_point> forwarded;  ///< when the request went to a peer
+  std::optional<Steady::time_point> answered;   ///< when the peer's head had come
+  std::optional<Steady::time_point> received;   ///< when the peer's last byte had come
   std::string_view upstream_uri;
   unsigned upstream_status = 0;
   std::pmr::vector<plugin::Try> tries{&arena};

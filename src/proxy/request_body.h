@@ -85,7 +85,7 @@ class RequestBody final : public plugin::BodyReader {
   std::string whole_;  // of gather, or what replaced it
   std::size_t taken_ = 0;
   std::size_t next_piece_ = 0;
-  std::size_t consume_next_ = 0; // bytes of the stream that the last piece covered
+  std::size_t consume_next_ = 0;  // bytes of the stream that the last piece covered
   std::uint64_t received_ = 0;
   bool complete_ = true;
   bool buffered_ = true;

@@ -143,8 +143,7 @@ void set_framing(Request& request) {
 // Kong's request debugging is for Kong: neither its switch nor its token is the upstream's business.
 bool is_debugging(const http::Header& header) {
   constexpr std::string_view beginning = "X-Kong-Request-Debug";
-  return header.id == Name::other && header.name.size() >= beginning.size() &&
-         http::equals_ignoring_case(header.name.substr(0, beginning.size()), beginning);
+  return header.id == Name::other && header.name.size() >= beginning.size() && http::equals_ignoring_case(header.name.substr(0, beginning.size()), beginning);
 }
 
 }  // namespace

@@ -31,8 +31,8 @@ Worker::~Worker() {
 
 void Worker::listen(net::ListeningSocket socket) {
   const net::SocketAddress local = socket.local_address();
-  listeners_.push_back(std::make_unique<net::Listener>(
-      loop_, std::move(socket), [this, local](int descriptor, const net::SocketAddress& peer) { accepted(descriptor, peer, local); }));
+  listeners_.push_back(std::make_unique<net::Listener>(loop_, std::move(socket),
+                                                       [this, local](int descriptor, const net::SocketAddress& peer) { accepted(descriptor, peer, local); }));
 }
 
 void Worker::run() {

@@ -16,16 +16,13 @@ namespace {
 constexpr std::uint16_t unusual_method = 1U << 15;
 
 std::uint16_t method_bit(std::string_view method) noexcept {
-  static constexpr std::array<std::string_view, 9> usual = {"GET",  "HEAD",    "POST",  "PUT",    "DELETE",
-                                                            "PATCH", "OPTIONS", "TRACE", "CONNECT"};
+  static constexpr std::array<std::string_view, 9> usual = {"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT"};
   const auto found = std::find(usual.begin(), usual.end(), method);
   return found == usual.end() ? unusual_method : static_cast<std::uint16_t>(1U << (found - usual.begin()));
 }
 
 // Kong's engine for the compatible flavour matches in linear time and knows no limit; PCRE2 needs one.
-constexpr std::uint32_t match_limit(Flavour flavour) noexcept {
-  return flavour == Flavour::traditional ? 10'000 : 100'000;
-}
+constexpr std::uint32_t match_limit(Flavour flavour) noexcept { return flavour == Flavour::traditional ? 10'000 : 100'000; }
 
 // An index entry per value pays only while a route lists few.
 constexpr std::size_t most_indexed_values = 32;
@@ -58,13 +55,9 @@ std::uint64_t host_key(HostKind kind, std::string_view host, std::uint16_t port)
 
 std::uint64_t header_name_hash(std::string_view name) noexcept { return hash_ignoring_case(0xA24BAED4963EE407ULL, name); }
 
-std::uint64_t header_value_hash(std::uint64_t name_hash, std::string_view value) noexcept {
-  return hash_ignoring_case(name_hash, value);
-}
+std::uint64_t header_value_hash(std::uint64_t name_hash, std::string_view value) noexcept { return hash_ignoring_case(name_hash, value); }
 
-std::uint64_t header_key(std::uint64_t path_key, std::uint64_t header_hash) noexcept {
-  return mix(path_key ^ header_hash, 0x9FB21C651E98DF25ULL);
-}
+std::uint64_t header_key(std::uint64_t path_key, std::uint64_t header_hash) noexcept { return mix(path_key ^ header_hash, 0x9FB21C651E98DF25ULL); }
 
 std::uint64_t text_key(std::uint64_t path_key, const char* window) noexcept {
   std::uint32_t word = 0;
@@ -75,8 +68,7 @@ std::uint64_t text_key(std::uint64_t path_key, const char* window) noexcept {
 
 std::uint64_t any_text_key(std::uint64_t path_key) noexcept { return mix(path_key, 0xF1357AEA2E62A9C5ULL); }
 
-Subject::Subject(const Query& query, Flavour flavour) noexcept
-    : query(query), method(method_bit(query.method)), flavour(flavour) {
+Subject::Subject(const Query& query, Flavour flavour) noexcept : query(query), method(method_bit(query.method)), flavour(flavour) {
   const HostPort split = split_port(query.authority);
   host = split.host;
   port = split.port;

@@ -46,17 +46,17 @@ struct Subject {
   Subject(const Query& query, Flavour flavour) noexcept;
 
   const Query& query;
-  std::string_view host;       ///< without port
-  std::uint16_t port;          ///< the Host header's, else what the flavour takes in its place
-  std::uint16_t method;        ///< bit in Entry::methods
+  std::string_view host;  ///< without port
+  std::uint16_t port;     ///< the Host header's, else what the flavour takes in its place
+  std::uint16_t method;   ///< bit in Entry::methods
   Flavour flavour;
 };
 
 /// One way into a route: one host and one path of it. What a look-up reads of it lies in one cache line, since at
 /// many routes every line is a miss; what only ordering and upkeep need lies in the next.
 struct alignas(64) Entry {
-  std::string_view path;   ///< the prefix, or what the regular expression surely begins with
-  std::string_view host;   ///< the part of the pattern beside '*'
+  std::string_view path;  ///< the prefix, or what the regular expression surely begins with
+  std::string_view host;  ///< the part of the pattern beside '*'
   const entity::Route* route = nullptr;
   const CompiledRoute* owner = nullptr;
   const Regex* regex = nullptr;
@@ -64,7 +64,7 @@ struct alignas(64) Entry {
   std::uint16_t methods = 0;  ///< zero: any
   HostKind host_kind = HostKind::none;
   bool has_path = false;
-  bool more_checks = false;   ///< headers or SNIs
+  bool more_checks = false;  ///< headers or SNIs
 
   std::uint64_t high = 0;  ///< rank: the higher pair wins
   std::uint64_t low = 0;

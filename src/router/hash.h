@@ -44,9 +44,7 @@ class PrefixHash {
   std::size_t done_ = 0;
 };
 
-[[nodiscard]] inline std::uint64_t hash(std::uint64_t seed, std::string_view text) noexcept {
-  return PrefixHash(seed, text).at(text.size());
-}
+[[nodiscard]] inline std::uint64_t hash(std::uint64_t seed, std::string_view text) noexcept { return PrefixHash(seed, text).at(text.size()); }
 
 [[nodiscard]] inline char lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
 

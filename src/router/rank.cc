@@ -26,21 +26,18 @@ Hosts classify(const entity::Route& route) noexcept {
 
 // Kong 3.9, router/transform.lua: 3 bits attributes, 1 plain hosts only, 8 headers, 1 regex, 32 regex_priority,
 // 19 prefix length.
-Rank compatible(std::uint64_t attributes, Hosts hosts, std::uint64_t headers, std::int64_t regex_priority, bool regex,
-                std::size_t prefix_length) noexcept {
+Rank compatible(std::uint64_t attributes, Hosts hosts, std::uint64_t headers, std::int64_t regex_priority, bool regex, std::size_t prefix_length) noexcept {
   // Lower numbers than 0 have no place in the layout.
-  const auto priority =
-      static_cast<std::uint64_t>(std::clamp<std::int64_t>(regex_priority, 0, std::numeric_limits<std::uint32_t>::max()));
-  return {attributes << 61 | std::uint64_t{hosts.plain_only} << 60 | headers << 52 | std::uint64_t{regex} << 51 |
-              (regex ? priority << 19 : 0) | std::min<std::uint64_t>(prefix_length, 0x7FFFF),
+  const auto priority = static_cast<std::uint64_t>(std::clamp<std::int64_t>(regex_priority, 0, std::numeric_limits<std::uint32_t>::max()));
+  return {attributes << 61 | std::uint64_t{hosts.plain_only} << 60 | headers << 52 | std::uint64_t{regex} << 51 | (regex ? priority << 19 : 0) |
+              std::min<std::uint64_t>(prefix_length, 0x7FFFF),
           0};
 }
 
 // Kong 3.9, router/traditional.lua: category, then the order inside it.
-Rank traditional(std::uint64_t attributes, std::uint64_t category, Hosts hosts, std::uint64_t headers,
-                 std::int64_t regex_priority, bool regex, std::size_t prefix_length, std::int64_t created_at) noexcept {
-  const std::uint64_t weight =
-      std::uint64_t{hosts.wildcard_with_port} << 2 | std::uint64_t{hosts.plain_only} << 1 | std::uint64_t{regex};
+Rank traditional(std::uint64_t attributes, std::uint64_t category, Hosts hosts, std::uint64_t headers, std::int64_t regex_priority, bool regex,
+                 std::size_t prefix_length, std::int64_t created_at) noexcept {
+  const std::uint64_t weight = std::uint64_t{hosts.wildcard_with_port} << 2 | std::uint64_t{hosts.plain_only} << 1 | std::uint64_t{regex};
   constexpr std::int64_t middle = std::int64_t{1} << 31;
   const auto priority = static_cast<std::uint64_t>(std::clamp<std::int64_t>(regex_priority, -middle, middle - 1) + middle);
   constexpr std::int64_t last = (std::int64_t{1} << 44) - 1;  // 2527 in milliseconds: either unit fits
@@ -52,9 +49,8 @@ Rank traditional(std::uint64_t attributes, std::uint64_t category, Hosts hosts, 
 }  // namespace
 
 Rank rank(const entity::Route& route, bool regex, std::size_t prefix_length, Flavour flavour) noexcept {
-  const std::uint64_t category = (route.hosts.empty() ? 0U : 0x40U) | (route.headers.empty() ? 0U : 0x20U) |
-                                 (route.paths.empty() ? 0U : 0x10U) | (route.methods.empty() ? 0U : 0x08U) |
-                                 (route.snis.empty() ? 0U : 0x04U);
+  const std::uint64_t category = (route.hosts.empty() ? 0U : 0x40U) | (route.headers.empty() ? 0U : 0x20U) | (route.paths.empty() ? 0U : 0x10U) |
+                                 (route.methods.empty() ? 0U : 0x08U) | (route.snis.empty() ? 0U : 0x04U);
   const auto attributes = static_cast<std::uint64_t>(std::popcount(category));
   const auto headers = std::min<std::uint64_t>(route.headers.size(), 255);
   const Hosts hosts = classify(route);

@@ -34,9 +34,7 @@ struct Workspace {
   pcre2_jit_stack* stack;
 };
 
-bool alphanumeric(char c) noexcept {
-  return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
+bool alphanumeric(char c) noexcept { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
 
 // True unless the pattern surely has no alternative outside all groups ("/a|/b"). Reads only what it must and
 // gives up, answering true, at constructs that change how the rest is read.
@@ -62,8 +60,7 @@ bool may_branch(std::string_view pattern) {
         if (i + 1 < pattern.size() && pattern[i + 1] == '*') return true;
         if (i + 2 < pattern.size() && pattern[i + 1] == '?') {
           const char kind = pattern[i + 2];
-          const bool plain = kind == ':' || kind == '<' || kind == '=' || kind == '!' ||
-                             (kind == 'P' && i + 3 < pattern.size() && pattern[i + 3] == '<');
+          const bool plain = kind == ':' || kind == '<' || kind == '=' || kind == '!' || (kind == 'P' && i + 3 < pattern.size() && pattern[i + 3] == '<');
           if (!plain) return true;
         }
         break;
@@ -93,9 +90,9 @@ Result<Regex> Regex::compile(std::string_view pattern, Anchor anchor, std::uint3
   if (code == nullptr) {
     PCRE2_UCHAR message[160] = {};
     pcre2_get_error_message(problem, message, sizeof message);
-    return Error{boost::system::errc::make_error_code(boost::system::errc::invalid_argument), Origin::gateway,
-                 "compiling regular expression '" + std::string(pattern) + "' (at " + std::to_string(offset) + ": " +
-                     reinterpret_cast<const char*>(message) + ")"};
+    return Error{
+        boost::system::errc::make_error_code(boost::system::errc::invalid_argument), Origin::gateway,
+        "compiling regular expression '" + std::string(pattern) + "' (at " + std::to_string(offset) + ": " + reinterpret_cast<const char*>(message) + ")"};
   }
   // Without the JIT (not built in, or a pattern it does not support) the interpreter does the same, slower.
   (void)pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);

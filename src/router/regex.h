@@ -23,9 +23,7 @@ struct Captures {
   std::uint8_t count = 0;                        ///< groups beyond the limit are not kept
   const Regex* regex = nullptr;
 
-  [[nodiscard]] std::string_view operator[](std::size_t number) const noexcept {
-    return number < count ? groups[number] : std::string_view{};
-  }
+  [[nodiscard]] std::string_view operator[](std::size_t number) const noexcept { return number < count ? groups[number] : std::string_view{}; }
   /// Empty when there is no such group or it took no part in the match.
   [[nodiscard]] std::string_view named(std::string_view name) const noexcept;
 };

@@ -56,7 +56,7 @@ class Table {
 
     [[nodiscard]] std::uint32_t of(Filing filing) const noexcept { return count[static_cast<std::size_t>(filing)]; }
   };
-  using Lanes = std::vector<Lane>;  // shortest first
+  using Lanes = std::vector<Lane>;                                       // shortest first
   using Lengths = std::vector<std::pair<std::uint32_t, std::uint32_t>>;  // length and count
 
   void insert(const Entry& entry);
@@ -72,11 +72,11 @@ class Table {
   FlatIndex bins_;   // entry key -> the only entry, or a mark that there is a crowd
   SharedMap<std::uint64_t, std::shared_ptr<const Lanes>, 512, Identity> lanes_;
   SharedMap<std::uint64_t, std::shared_ptr<const Crowd>, 64, Identity> crowds_;
-  SharedMap<Uuid, std::shared_ptr<const CompiledRoute>> routes_;  // keeps alive what the others point to
+  SharedMap<Uuid, std::shared_ptr<const CompiledRoute>> routes_;         // keeps alive what the others point to
   SharedMap<std::uint64_t, std::uint32_t, 512, Identity> header_names_;  // that entries are filed under, and how many
-  Lengths suffixes_;            // of wildcard hosts
+  Lengths suffixes_;                                                     // of wildcard hosts
   Lengths prefixes_;
-  std::size_t with_port_ = 0;   // entries of which the host names a port
+  std::size_t with_port_ = 0;  // entries of which the host names a port
 };
 
 }  // namespace gateway::router

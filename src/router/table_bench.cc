@@ -70,8 +70,7 @@ void lookup(benchmark::State& state, Shape shape) {
   for (int i = 0; i < 1024; ++i) {
     const int n = static_cast<int>(random() % static_cast<unsigned>(count));
     const std::string beginning = shape == Shape::path ? "any." : shape == Shape::wildcard_host ? "www." : "";
-    requests.push_back({beginning + host(shape, n), path(shape, n) + (shape == Shape::regex_behind ? "" : "/items/17"),
-                        header(shape, n), std::to_string(n)});
+    requests.push_back({beginning + host(shape, n), path(shape, n) + (shape == Shape::regex_behind ? "" : "/items/17"), header(shape, n), std::to_string(n)});
   }
   std::size_t at = 0;
   for (auto _ : state) {

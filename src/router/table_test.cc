@@ -367,11 +367,22 @@ TEST(SplitPort, TakesOffOnlyWhatIsAPort) {
 }
 
 TEST(LiteralLead, IsWhatEveryMatchBeginsWith) {
-  for (const auto& [pattern, lead] : std::vector<std::pair<std::string, std::string>>{
-           {"/foo/\\d+", "/foo/"}, {"/foo?", "/fo"},      {"/a\\.b.", "/a.b"},     {"/a|/b", ""},
-           {"/a/(b|c)", "/a/"},    {"/a[|(]b|c", ""},     {"/a[|(]b", "/a"},       {"/a(?i:b|c)", ""},
-           {"/a(?<n>b|c)", "/a"},  {"/a{2}", "/"},        {"(?i)/a", ""},          {"/a\\Qb|c\\E", ""},
-           {"/a\\+b+", "/a+"},     {"/plain", "/plain"},  {"/a\\\\b|c", ""},       {"/a(b))|c", ""}}) {
+  for (const auto& [pattern, lead] : std::vector<std::pair<std::string, std::string>>{{"/foo/\\d+", "/foo/"},
+                                                                                      {"/foo?", "/fo"},
+                                                                                      {"/a\\.b.", "/a.b"},
+                                                                                      {"/a|/b", ""},
+                                                                                      {"/a/(b|c)", "/a/"},
+                                                                                      {"/a[|(]b|c", ""},
+                                                                                      {"/a[|(]b", "/a"},
+                                                                                      {"/a(?i:b|c)", ""},
+                                                                                      {"/a(?<n>b|c)", "/a"},
+                                                                                      {"/a{2}", "/"},
+                                                                                      {"(?i)/a", ""},
+                                                                                      {"/a\\Qb|c\\E", ""},
+                                                                                      {"/a\\+b+", "/a+"},
+                                                                                      {"/plain", "/plain"},
+                                                                                      {"/a\\\\b|c", ""},
+                                                                                      {"/a(b))|c", ""}}) {
     EXPECT_EQ(literal_lead(pattern), lead) << pattern;
   }
 }
@@ -397,7 +408,9 @@ struct Dice {
   std::mt19937 random;
   std::uint32_t operator()(std::uint32_t sides) { return random() % sides; }
   template <class T>
-  T pick(const std::vector<T>& from) { return from[(*this)(static_cast<std::uint32_t>(from.size()))]; }
+  T pick(const std::vector<T>& from) {
+    return from[(*this)(static_cast<std::uint32_t>(from.size()))];
+  }
   std::vector<std::string> some(const std::vector<std::string>& from) {
     std::vector<std::string> out;
     for (std::uint32_t n = (*this)(3); n != 0; --n) out.push_back(pick(from));
@@ -406,8 +419,8 @@ struct Dice {
 
   Route route() {
     static const std::vector<std::string> hosts = {"a.com", "b.com", "a.com:81", "*.a.com", "*.com", "a.*", "x.*", "*.com:81", "x.a.com"};
-    static const std::vector<std::string> paths = {"/", "/a", "/a/", "/a/b", "/ab", "/b", "~/a", "~/a/\\w", "~/(a|b)", "~/a|/b", "~/a.?b$",
-                                                   "/" + std::string(70, 'l'), "~/.*b"};
+    static const std::vector<std::string> paths = {
+        "/", "/a", "/a/", "/a/b", "/ab", "/b", "~/a", "~/a/\\w", "~/(a|b)", "~/a|/b", "~/a.?b$", "/" + std::string(70, 'l'), "~/.*b"};
     Route route = Spec{.id = number((*this)(40)), .created_at = (*this)(4), .regex_priority = (*this)(3)}.route();
     if ((*this)(10) == 0) route.protocols = bit(Protocol::tcp);
     if ((*this)(2) != 0) route.hosts = some(hosts);

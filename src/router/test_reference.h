@@ -56,8 +56,7 @@ class Reference {
     const bool regex = path.starts_with('~');
     const bool hosts = !route.hosts.empty();
     const bool wild = std::any_of(route.hosts.begin(), route.hosts.end(), [](auto& h) { return h.find('*') != h.npos; });
-    const bool wild_port = std::any_of(route.hosts.begin(), route.hosts.end(),
-                                       [](auto& h) { return h.find('*') != h.npos && h.find(':') != h.npos; });
+    const bool wild_port = std::any_of(route.hosts.begin(), route.hosts.end(), [](auto& h) { return h.find('*') != h.npos && h.find(':') != h.npos; });
     const int used = int{hosts} + !route.headers.empty() + !route.paths.empty() + !route.methods.empty() + !route.snis.empty();
     const long plain = hosts && !wild ? 1 : 0;
     const long headers = static_cast<long>(route.headers.size());
@@ -67,8 +66,8 @@ class Reference {
     if (flavour_ == Flavour::traditional_compatible) {
       return {{used, plain, headers, regex ? 1 : 0, priority, length, 0, route.id, first}, &route, path};
     }
-    const long category = (hosts ? 64 : 0) + (route.headers.empty() ? 0 : 32) + (route.paths.empty() ? 0 : 16) +
-                          (route.methods.empty() ? 0 : 8) + (route.snis.empty() ? 0 : 4);
+    const long category =
+        (hosts ? 64 : 0) + (route.headers.empty() ? 0 : 32) + (route.paths.empty() ? 0 : 16) + (route.methods.empty() ? 0 : 8) + (route.snis.empty() ? 0 : 4);
     const long weight = (wild_port ? 4 : 0) + (plain != 0 ? 2 : 0) + (regex ? 1 : 0);
     return {{used, category, weight, headers, priority, length, -static_cast<long>(route.created_at), route.id, first}, &route, path};
   }

@@ -13,13 +13,9 @@ struct Pieces {
   std::string_view rest;
 };
 
-std::string_view without_first_slash(std::string_view path) noexcept {
-  return path.starts_with('/') ? path.substr(1) : path;
-}
+std::string_view without_first_slash(std::string_view path) noexcept { return path.starts_with('/') ? path.substr(1) : path; }
 
-std::string_view without_last_slash(std::string_view path) noexcept {
-  return path.ends_with('/') ? path.substr(0, path.size() - 1) : path;
-}
+std::string_view without_last_slash(std::string_view path) noexcept { return path.ends_with('/') ? path.substr(0, path.size() - 1) : path; }
 
 // Taking off a prefix may leave dot segments that were not segments before: "/route" off "/route../x".
 std::string_view clean(std::string_view rest) noexcept {
@@ -81,8 +77,7 @@ char* escape(std::string_view text, char* out) noexcept {
 std::string_view join(const Pieces& pieces, std::string_view path, http::Arena& arena) {
   const std::size_t size = escaped_size(pieces.base) + escaped_size(pieces.between) + escaped_size(pieces.rest);
   // The usual gateway passes paths on as they are: "/" before a path without its "/".
-  if (pieces.base == "/" && pieces.between.empty() && size == path.size() && path.starts_with('/') &&
-      pieces.rest.size() + 1 == path.size()) {
+  if (pieces.base == "/" && pieces.between.empty() && size == path.size() && path.starts_with('/') && pieces.rest.size() + 1 == path.size()) {
     return path;
   }
   if (pieces.base.empty() && pieces.between.empty() && size == pieces.rest.size()) return pieces.rest;
@@ -95,12 +90,11 @@ std::string_view join(const Pieces& pieces, std::string_view path, http::Arena& 
 
 }  // namespace
 
-std::string_view upstream_path(std::string_view service_path, const entity::Route& route, std::string_view path,
-                               const Match& match, Flavour flavour, http::Arena& arena) {
+std::string_view upstream_path(std::string_view service_path, const entity::Route& route, std::string_view path, const Match& match, Flavour flavour,
+                               http::Arena& arena) {
   const std::string_view base = service_path.empty() ? std::string_view("/") : service_path;
   const bool strip = route.strip_path;
-  const std::string_view rest =
-      match.path_matched ? clean(path.substr(std::min(match.matched_path.size(), path.size()))) : without_first_slash(path);
+  const std::string_view rest = match.path_matched ? clean(path.substr(std::min(match.matched_path.size(), path.size()))) : without_first_slash(path);
   const bool appends = flavour == Flavour::traditional && route.path_handling == entity::PathHandling::v1;
   return join(appends ? v1(base, path, strip, rest) : v0(base, path, strip, rest), path, arena);
 }

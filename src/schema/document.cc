@@ -65,8 +65,7 @@ void coerce_text(const Field& field, Json& value) {
       value = Json::array({text});
       coerce_value(field, value);
       break;
-    default:
-      break;
+    default: break;
   }
 }
 
@@ -165,9 +164,9 @@ Json resolve_aliases(const Record& record, Json& document) {
     if (!place.is_null() && !value.is_null() && place != value) {
       std::string where;
       for (const std::string& part : alias.path) where += (where.empty() ? "" : ".") + part;
-      errors[alias.name] = fmt::format("both deprecated and new field are used but their values mismatch: {} = {} vs {} = {}", alias.name,
-                                       value.is_string() ? value.get<std::string>() : value.dump(), where,
-                                       place.is_string() ? place.get<std::string>() : place.dump());
+      errors[alias.name] =
+          fmt::format("both deprecated and new field are used but their values mismatch: {} = {} vs {} = {}", alias.name,
+                      value.is_string() ? value.get<std::string>() : value.dump(), where, place.is_string() ? place.get<std::string>() : place.dump());
       continue;
     }
     if (!value.is_null() || place.is_null()) place = value;

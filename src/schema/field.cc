@@ -203,7 +203,8 @@ std::optional<std::string> Field::subset_complaint(const Json& value) const {
   std::string hit;
   unsigned count = 0;
   for (const auto& subset : exclusive_) {
-    const bool any = std::any_of(subset.begin(), subset.end(), [&](const std::string& member) { return std::find(value.begin(), value.end(), Json(member)) != value.end(); });
+    const bool any = std::any_of(subset.begin(), subset.end(),
+                                 [&](const std::string& member) { return std::find(value.begin(), value.end(), Json(member)) != value.end(); });
     if (!any) continue;
     ++count;
     std::string names;

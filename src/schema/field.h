@@ -61,10 +61,10 @@ class Field {
   Field& exclusive_subsets(std::vector<std::vector<std::string>> subsets) { return exclusive_ = std::move(subsets), *this; }
   Field& rule(Rule rule) { return rules_.push_back(std::move(rule)), *this; }
   Field& on_delete_cascade() { return cascade_ = true, *this; }
-  Field& abstract() { return abstract_ = true, *this; }          ///< a record whose fields depend on another field
-  Field& referenceable() { return referenceable_ = true, *this; } ///< may be a vault reference
+  Field& abstract() { return abstract_ = true, *this; }            ///< a record whose fields depend on another field
+  Field& referenceable() { return referenceable_ = true, *this; }  ///< may be a vault reference
   Field& encrypted() { return encrypted_ = true, *this; }
-  Field& optional_said() { return says_optional_ = true, *this; } ///< /schemas shows "required": false
+  Field& optional_said() { return says_optional_ = true, *this; }  ///< /schemas shows "required": false
 
   [[nodiscard]] Type type() const noexcept { return type_; }
   [[nodiscard]] bool is_required() const noexcept { return required_; }

@@ -77,7 +77,8 @@ Check Check::distinct(std::vector<std::string> fields) {
     for (const std::string& name : fields) {
       const Json& value = at_path(document, name);
       if (value.is_null()) continue;
-      if (std::find(seen.begin(), seen.end(), value) != seen.end()) return add_entity_error(errors, "values of these fields must be distinct: " + quoted(fields));
+      if (std::find(seen.begin(), seen.end(), value) != seen.end())
+        return add_entity_error(errors, "values of these fields must be distinct: " + quoted(fields));
       seen.push_back(value);
     }
   });

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <array>
-#include <bitset>
 #include <atomic>
+#include <bitset>
 #include <cassert>
 #include <coroutine>
 #include <unordered_map>
@@ -21,9 +21,7 @@ struct Entry {
   Steady::time_point expires = Steady::time_point::max();
   bool stale = false;  // changed since; good only while the datastore is down
 
-  [[nodiscard]] bool fresh() const {
-    return !stale && (expires == Steady::time_point::max() || Steady::now() < expires);
-  }
+  [[nodiscard]] bool fresh() const { return !stale && (expires == Steady::time_point::max() || Steady::now() < expires); }
 };
 
 using Entries = BoundedMap<Entry>;
@@ -324,9 +322,8 @@ bool PopulationCache::holds(std::string_view key) const {
   const std::size_t colon = key.find(':');
   if (colon == std::string_view::npos) return false;
   const std::lock_guard lock(mutex_);
-  return std::any_of(indexes_.begin(), indexes_.end(), [&](const auto& each) {
-    return each->type().name == key.substr(0, colon) && each->holds(std::string(key.substr(colon + 1)));
-  });
+  return std::any_of(indexes_.begin(), indexes_.end(),
+                     [&](const auto& each) { return each->type().name == key.substr(0, colon) && each->holds(std::string(key.substr(colon + 1))); });
 }
 
 }  // namespace gateway::snapshot

@@ -21,9 +21,9 @@ namespace gateway::snapshot {
 class PopulationCache final : public plugin::Population {
  public:
   struct Limits {
-    std::size_t per_worker = 16384;   ///< values of one index
-    std::size_t per_node = 65536;     ///< values of one index
-    std::chrono::seconds ttl{0};      ///< how long a value is trusted; zero: until it changes
+    std::size_t per_worker = 16384;  ///< values of one index
+    std::size_t per_node = 65536;    ///< values of one index
+    std::chrono::seconds ttl{0};     ///< how long a value is trusted; zero: until it changes
     std::chrono::seconds negative_ttl{0};
   };
 

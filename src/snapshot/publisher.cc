@@ -9,13 +9,10 @@ bool is_default_port(const entity::Service& service) {
   using entity::Protocol;
   switch (service.protocol) {
     case Protocol::http:
-    case Protocol::grpc:
-      return service.port == 80;
+    case Protocol::grpc: return service.port == 80;
     case Protocol::https:
-    case Protocol::grpcs:
-      return service.port == 443;
-    default:
-      return false;
+    case Protocol::grpcs: return service.port == 443;
+    default: return false;
   }
 }
 
@@ -33,11 +30,8 @@ std::shared_ptr<const Upstream> make_upstream(entity::Service service) {
 
 }  // namespace
 
-Publisher::Publisher(Executor& control, router::Flavour flavour, std::vector<plugin::PluginType> types,
-                     const plugin::Services& services)
-    : control_(control),
-      working_{0, router::Table(flavour), {}, {}},
-      chains_(std::move(types), services, [this](const Uuid& route) -> std::optional<Uuid> {
+Publisher::Publisher(Executor& control, router::Flavour flavour, std::vector<plugin::PluginType> types, const plugin::Services& services)
+    : control_(control), working_{0, router::Table(flavour), {}, {}}, chains_(std::move(types), services, [this](const Uuid& route) -> std::optional<Uuid> {
         const auto found = routes_.find(route);
         return found == routes_.end() ? std::nullopt : found->second->service;
       }) {}

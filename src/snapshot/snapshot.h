@@ -17,8 +17,8 @@ namespace gateway::snapshot {
 /// A service with what every request to it would otherwise work out again.
 struct Upstream {
   entity::Service service;
-  std::string host_header;                     ///< host, with the port where it is not the protocol's own
-  std::optional<net::SocketAddress> literal;   ///< when the host is an address, no name to resolve
+  std::string host_header;                    ///< host, with the port where it is not the protocol's own
+  std::optional<net::SocketAddress> literal;  ///< when the host is an address, no name to resolve
 };
 
 /// One immutable configuration: what a request sees from its first phase to its last.

@@ -56,11 +56,11 @@ struct Change {
 /// Why a write was not done; the Admin API turns it into Kong's error object.
 struct Refusal {
   enum class Reason {
-    primary_key,      ///< insert of an id that exists
-    unique,           ///< `fields`: the key that is taken, all of a composite one
-    missing_parent,   ///< `fields`: {"service": {"id": ...}}; `entity`: the parent's name
-    still_referenced, ///< `entity`: the child's name
-    not_found,        ///< update of an id that does not exist
+    primary_key,       ///< insert of an id that exists
+    unique,            ///< `fields`: the key that is taken, all of a composite one
+    missing_parent,    ///< `fields`: {"service": {"id": ...}}; `entity`: the parent's name
+    still_referenced,  ///< `entity`: the child's name
+    not_found,         ///< update of an id that does not exist
   };
   Reason reason;
   std::string entity;

@@ -9,14 +9,11 @@ namespace {
 constexpr std::size_t fixed_part = 1024;
 
 std::size_t text_size(const AccessEntry& entry) noexcept {
-  return entry.client_ip.size() + entry.user.size() + entry.method.size() + entry.target.size() + entry.version.size() +
-         entry.referer.size() + entry.user_agent.size() + entry.request_id.size() + entry.host.size() +
-         entry.service.size() + entry.route.size() + entry.upstream.size();
+  return entry.client_ip.size() + entry.user.size() + entry.method.size() + entry.target.size() + entry.version.size() + entry.referer.size() +
+         entry.user_agent.size() + entry.request_id.size() + entry.host.size() + entry.service.size() + entry.route.size() + entry.upstream.size();
 }
 
-char* value_or_dash(char* out, std::string_view value) noexcept {
-  return line::escaped(out, value.empty() ? std::string_view("-") : value);
-}
+char* value_or_dash(char* out, std::string_view value) noexcept { return line::escaped(out, value.empty() ? std::string_view("-") : value); }
 
 char* write_plain(char* out, const AccessEntry& entry) noexcept {
   out = value_or_dash(out, entry.client_ip);

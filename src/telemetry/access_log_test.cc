@@ -67,8 +67,7 @@ TEST_F(LogTest, PlainLineWithoutARequest) {
   AccessEntry entry = example();
   entry.method = entry.target = entry.version = entry.user_agent = {};
   entry.status = 0;
-  EXPECT_EQ(line(LogFormat::plain, entry),
-            "10.0.0.1 - - [02/Jan/2026:03:04:05 +0000] \"-\" 000 1234 \"-\" \"-\" kong_request_id: \"0123456789abcdef\"\n");
+  EXPECT_EQ(line(LogFormat::plain, entry), "10.0.0.1 - - [02/Jan/2026:03:04:05 +0000] \"-\" 000 1234 \"-\" \"-\" kong_request_id: \"0123456789abcdef\"\n");
 }
 
 TEST_F(LogTest, PlainValuesAreEscapedAsNginxDoes) {
@@ -96,8 +95,7 @@ TEST_F(LogTest, JsonIsAlwaysValidUtf8) {
   AccessEntry entry = example();
   entry.user_agent = "q\"\\\n \xc3\xa9 \xff \xc0\xaf \xed\xa0\x80 \xe2\x82";
   const std::string text = line(LogFormat::json, entry);
-  EXPECT_NE(text.find("\"q\\\"\\\\\\u000A \xc3\xa9 \\ufffd \\ufffd\\ufffd \\ufffd\\ufffd\\ufffd \\ufffd\\ufffd\""), std::string::npos)
-      << text;
+  EXPECT_NE(text.find("\"q\\\"\\\\\\u000A \xc3\xa9 \\ufffd \\ufffd\\ufffd \\ufffd\\ufffd\\ufffd \\ufffd\\ufffd\""), std::string::npos) << text;
 }
 
 TEST_F(LogTest, BufferWritesWhenFullAndAtItsEnd) {

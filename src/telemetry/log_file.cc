@@ -16,9 +16,7 @@ int standard_stream(const std::string& path) noexcept {
   return -1;
 }
 
-int open_for_append(const std::string& path) noexcept {
-  return ::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0644);
-}
+int open_for_append(const std::string& path) noexcept { return ::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0644); }
 
 Error failed(const std::string& path, int error) {
   return {boost::system::error_code(error, boost::system::system_category()), Origin::gateway, "opening the log " + path};

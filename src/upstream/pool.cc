@@ -12,8 +12,7 @@ Task<void> close_and_free(ConnectionPtr connection) { co_await connection->strea
 
 }  // namespace
 
-Connection::Connection(net::Loop& loop, Pool& pool, const net::SocketAddress& peer)
-    : pool_(pool), peer_(peer), stream_(loop, input_bytes) {}
+Connection::Connection(net::Loop& loop, Pool& pool, const net::SocketAddress& peer) : pool_(pool), peer_(peer), stream_(loop, input_bytes) {}
 
 void Connection::stream_ended() { pool_.drop(*this); }
 

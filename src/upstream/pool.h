@@ -42,9 +42,9 @@ using ConnectionPtr = std::unique_ptr<Connection>;
 class Pool {
  public:
   struct Limits {
-    std::size_t idle_per_peer = 512;       ///< upstream_keepalive_pool_size; 0: none is kept
-    unsigned requests = 10000;             ///< per connection; 0: no limit
-    std::chrono::milliseconds idle{60000}; ///< zero: for ever
+    std::size_t idle_per_peer = 512;        ///< upstream_keepalive_pool_size; 0: none is kept
+    unsigned requests = 10000;              ///< per connection; 0: no limit
+    std::chrono::milliseconds idle{60000};  ///< zero: for ever
   };
 
   Pool(net::Loop& loop, const Limits& limits) : loop_(loop), limits_(limits) {}

@@ -75,9 +75,8 @@ bool parse_address(std::string_view text, net::SocketAddress& out) {
 // "on", "off", or nginx's "<idle>:<interval>:<count>" where each may be left out.
 bool is_keepalive(std::string_view text) {
   if (text == "on" || text == "off") return true;
-  return std::count(text.begin(), text.end(), ':') == 2 && std::all_of(text.begin(), text.end(), [](char c) {
-           return c == ':' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-         });
+  return std::count(text.begin(), text.end(), ':') == 2 &&
+         std::all_of(text.begin(), text.end(), [](char c) { return c == ':' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); });
 }
 
 bool parse_flag(const std::string& flag, Listen& out) {

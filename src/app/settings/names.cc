@@ -192,11 +192,12 @@ constexpr Name names[] = {
     {"shutdown_timeout", "0"},
 };
 
-constexpr std::string_view prefixes[] = {"nginx_main_",   "nginx_events_", "nginx_http_",   "nginx_proxy_",     "nginx_upstream_", "nginx_location_", "nginx_status_",
-                                         "nginx_admin_",  "nginx_stream_", "nginx_sproxy_", "nginx_supstream_", "nginx_wasm_",     "pluginserver_",   "vault_"};
+constexpr std::string_view prefixes[] = {"nginx_main_",      "nginx_events_", "nginx_http_",   "nginx_proxy_",  "nginx_upstream_",
+                                         "nginx_location_",  "nginx_status_", "nginx_admin_",  "nginx_stream_", "nginx_sproxy_",
+                                         "nginx_supstream_", "nginx_wasm_",   "pluginserver_", "vault_"};
 
-constexpr std::string_view secrets[] = {"pg_password",       "pg_ro_password",      "proxy_server",           "declarative_config_string", "cluster_cert_key",
-                                        "ssl_cert_key",      "client_ssl_cert_key", "admin_ssl_cert_key",     "admin_gui_ssl_cert_key",    "status_ssl_cert_key",
+constexpr std::string_view secrets[] = {"pg_password",        "pg_ro_password",      "proxy_server",       "declarative_config_string", "cluster_cert_key",
+                                        "ssl_cert_key",       "client_ssl_cert_key", "admin_ssl_cert_key", "admin_gui_ssl_cert_key",    "status_ssl_cert_key",
                                         "request_debug_token"};
 
 }  // namespace

@@ -128,15 +128,9 @@ bool BodyDecoder::framing_byte(char c) {
         return true;
       }
       return (static_cast<unsigned char>(c) >= 0x20 || c == '\t') && c != 0x7F && ++framing_bytes_ <= max_framing_bytes;
-    case Step::size_feed:
-      step_ = left_ > 0 ? Step::data : Step::trailer;
-      return c == '\n';
-    case Step::data_return:
-      step_ = Step::data_feed;
-      return c == '\r';
-    case Step::data_feed:
-      step_ = Step::size_first;
-      return c == '\n';
+    case Step::size_feed: step_ = left_ > 0 ? Step::data : Step::trailer; return c == '\n';
+    case Step::data_return: step_ = Step::data_feed; return c == '\r';
+    case Step::data_feed: step_ = Step::size_first; return c == '\n';
     case Step::trailer:
       if (c == '\r') {
         step_ = Step::trailer_feed;
@@ -144,8 +138,7 @@ bool BodyDecoder::framing_byte(char c) {
       }
       line_ += c;
       return c != '\n' && ++framing_bytes_ <= max_framing_bytes;
-    case Step::trailer_feed:
-      return c == '\n' && trailer_line();
+    case Step::trailer_feed: return c == '\n' && trailer_line();
     case Step::length:
     case Step::data:
     case Step::end:

@@ -21,8 +21,8 @@ class BodyDecoder {
     malformed,
   };
   struct Fed {
-    std::size_t consumed = 0;   ///< of the input, `payload` included
-    std::string_view payload;   ///< part of the input
+    std::size_t consumed = 0;  ///< of the input, `payload` included
+    std::string_view payload;  ///< part of the input
     State state = State::need_more;
   };
 
@@ -42,7 +42,7 @@ class BodyDecoder {
   bool trailer_line();
 
   Step step_;
-  std::uint64_t left_ = 0;         // of the length, or of the chunk
+  std::uint64_t left_ = 0;  // of the length, or of the chunk
   unsigned digits_ = 0;
   std::size_t framing_bytes_ = 0;  // extensions and trailers so far
   std::string line_;               // of the trailer section

@@ -53,8 +53,8 @@ TEST(BodyDecoder, TakesChunksApartHoweverTheyAreCut) {
 }
 
 TEST(BodyDecoder, RefusesMalformedChunks) {
-  for (const char* input : {"g\r\n", "-1\r\n", "0x5\r\n", "5 \r\n", "FFFFFFFFFFFFFFFFF0\r\n", "5\r\nhelloXX0\r\n\r\n", "5\nhello\r\n0\r\n\r\n", "\r\n", ";x\r\n",
-                            "5\r\nhello\n0\r\n\r\n", "0\r\nbad trailer\r\n\r\n", "5;\x01\r\n", "0\r\nA: b\n\r\n"}) {
+  for (const char* input : {"g\r\n", "-1\r\n", "0x5\r\n", "5 \r\n", "FFFFFFFFFFFFFFFFF0\r\n", "5\r\nhelloXX0\r\n\r\n", "5\nhello\r\n0\r\n\r\n", "\r\n",
+                            ";x\r\n", "5\r\nhello\n0\r\n\r\n", "0\r\nbad trailer\r\n\r\n", "5;\x01\r\n", "0\r\nA: b\n\r\n"}) {
     for (const std::size_t step : {std::size_t{1}, std::size_t{100}}) EXPECT_EQ(decode(chunked, input, step).state, State::malformed) << input;
   }
 }

@@ -20,8 +20,8 @@ bool is_port(std::string_view text) {
 
 // RFC 3986 reg-name less the sub-delimiters nobody has in a name and parsers disagree about.
 bool is_name_character(char c) {
-  return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '.' || c == '_' || c == '~' || c == '%' ||
-         c == '!' || c == '$' || c == '&' || c == '\'' || c == '*' || c == '+' || c == '=';
+  return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '.' || c == '_' || c == '~' || c == '%' || c == '!' || c == '$' ||
+         c == '&' || c == '\'' || c == '*' || c == '+' || c == '=';
 }
 
 // Only what may stand in a target; bytes from 0x80 are escaped when they are forwarded.
@@ -71,8 +71,7 @@ HeadState RequestParser::parse(std::string_view buffer, RequestHead& head) {
   // A TLS client on the plain port never sends a line: do not wait for one.
   if (!buffer.empty() && buffer.front() == 0x16) return fail(400, "TLS on a plain port");
   switch (scanner_.scan(buffer)) {
-    case HeadScanner::Found::bare_line_feed:
-      return fail(400, "a line that does not end in CRLF");
+    case HeadScanner::Found::bare_line_feed: return fail(400, "a line that does not end in CRLF");
     case HeadScanner::Found::incomplete:
       if (scanner_.in_first_line()) {
         const std::string_view line = buffer.substr(scanner_.open_line());
@@ -83,8 +82,7 @@ HeadState RequestParser::parse(std::string_view buffer, RequestHead& head) {
       }
       if (buffer.size() > limits_.max_head_bytes) return fail(431, "the head is too large");
       return HeadState::incomplete;
-    case HeadScanner::Found::end:
-      break;
+    case HeadScanner::Found::end: break;
   }
   std::string_view text = buffer.substr(0, scanner_.length());
   while (text.starts_with("\r\n")) text.remove_prefix(2);
@@ -184,14 +182,9 @@ bool RequestParser::meaning(RequestHead& head) {
         keep_alive |= list_contains(header.value, "keep-alive");
         upgrade |= list_contains(header.value, "upgrade");
         break;
-      case Name::upgrade:
-        websocket |= list_contains(header.value, "websocket");
-        break;
-      case Name::expect:
-        expect = &header;
-        break;
-      default:
-        break;
+      case Name::upgrade: websocket |= list_contains(header.value, "websocket"); break;
+      case Name::expect: expect = &header; break;
+      default: break;
     }
   }
   if (host == nullptr && head.version == Version::http_1_1) return failed(400, "no Host");

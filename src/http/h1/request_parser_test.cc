@@ -104,16 +104,17 @@ INSTANTIATE_TEST_SUITE_P(
                     Refused{with(": x\r\n"), 400}, Refused{with("no colon\r\n"), 400}, Refused{with(std::string("X: a\0b\r\n", 8)), 400},
                     Refused{with("X: a\rb\r\n"), 400}, Refused{with("X\x01: a\r\n"), 400}, Refused{with("X: a\nY: b\r\n"), 400},
                     Refused{with("Expect: foo\r\n"), 417}, Refused{"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", 400},
-                    Refused{"GET / HTTP/1.1\r\n\r\n", 400}, Refused{"GET / HTTP/1.1\r\nHost: user@a\r\n\r\n", 400}, Refused{"GET / HTTP/1.1\r\nHost: a/b\r\n\r\n", 400},
-                    Refused{"GET / HTTP/1.1\r\nHost: a b\r\n\r\n", 400}, Refused{"GET / HTTP/1.1\r\nHost: a,b\r\n\r\n", 400},
-                    Refused{"GET / HTTP/1.1\r\nHost: a:99999\r\n\r\n", 400}, Refused{"GET / HTTP/9.9\r\nHost: a\r\n\r\n", 505},
-                    Refused{"GET / http/1.1\r\nHost: a\r\n\r\n", 400}, Refused{"GET  / HTTP/1.1\r\nHost: a\r\n\r\n", 400},
-                    Refused{"GET\t/\tHTTP/1.1\r\nHost: a\r\n\r\n", 400}, Refused{"GET /a b HTTP/1.1\r\nHost: a\r\n\r\n", 400},
-                    Refused{"GET /a#b HTTP/1.1\r\nHost: a\r\n\r\n", 400}, Refused{"GET * HTTP/1.1\r\nHost: a\r\n\r\n", 400}, Refused{"GET /a%00 HTTP/1.1\r\nHost: a\r\n\r\n", 400},
-                    Refused{"GET /" + std::string(40000, 'a') + " HTTP/1.1\r\nHost: a\r\n\r\n", 414},
-                    Refused{"CONNECT a:443 HTTP/1.1\r\nHost: a\r\n\r\n", 405}, Refused{"TRACE / HTTP/1.1\r\nHost: a\r\n\r\n", 405},
-                    Refused{"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400}, Refused{"GET / HTTP/1.1\r\n Host: a\r\n\r\n", 400}, Refused{"GET / HTTP/1.1\nHost: a\n\n", 400},
-                    Refused{"\x16\x03\x01\x02", 400}, Refused{"\rt\r\n\r\n", 400}, Refused{"\r\n\rG\r\n\r\n", 400}, Refused{"GET ftp://a/ HTTP/1.1\r\nHost: a\r\n\r\n", 400},
+                    Refused{"GET / HTTP/1.1\r\n\r\n", 400}, Refused{"GET / HTTP/1.1\r\nHost: user@a\r\n\r\n", 400},
+                    Refused{"GET / HTTP/1.1\r\nHost: a/b\r\n\r\n", 400}, Refused{"GET / HTTP/1.1\r\nHost: a b\r\n\r\n", 400},
+                    Refused{"GET / HTTP/1.1\r\nHost: a,b\r\n\r\n", 400}, Refused{"GET / HTTP/1.1\r\nHost: a:99999\r\n\r\n", 400},
+                    Refused{"GET / HTTP/9.9\r\nHost: a\r\n\r\n", 505}, Refused{"GET / http/1.1\r\nHost: a\r\n\r\n", 400},
+                    Refused{"GET  / HTTP/1.1\r\nHost: a\r\n\r\n", 400}, Refused{"GET\t/\tHTTP/1.1\r\nHost: a\r\n\r\n", 400},
+                    Refused{"GET /a b HTTP/1.1\r\nHost: a\r\n\r\n", 400}, Refused{"GET /a#b HTTP/1.1\r\nHost: a\r\n\r\n", 400},
+                    Refused{"GET * HTTP/1.1\r\nHost: a\r\n\r\n", 400}, Refused{"GET /a%00 HTTP/1.1\r\nHost: a\r\n\r\n", 400},
+                    Refused{"GET /" + std::string(40000, 'a') + " HTTP/1.1\r\nHost: a\r\n\r\n", 414}, Refused{"CONNECT a:443 HTTP/1.1\r\nHost: a\r\n\r\n", 405},
+                    Refused{"TRACE / HTTP/1.1\r\nHost: a\r\n\r\n", 405}, Refused{"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400},
+                    Refused{"GET / HTTP/1.1\r\n Host: a\r\n\r\n", 400}, Refused{"GET / HTTP/1.1\nHost: a\n\n", 400}, Refused{"\x16\x03\x01\x02", 400},
+                    Refused{"\rt\r\n\r\n", 400}, Refused{"\r\n\rG\r\n\r\n", 400}, Refused{"GET ftp://a/ HTTP/1.1\r\nHost: a\r\n\r\n", 400},
                     Refused{"GET http://user@a/ HTTP/1.1\r\nHost: a\r\n\r\n", 400}, Refused{std::string(40, 'G'), 400},
                     Refused{"GET /" + std::string(9000, 'a'), 414}, Refused{"GET /" + std::string(8200, 'a') + " HTTP/1.1\r\nHost: a\r\n\r\n", 414},
                     Refused{with("X: " + std::string(40000, 'a') + "\r\n"), 431}));
@@ -129,7 +130,6 @@ TEST(RequestParser, RefusesTooManyHeaders) {
 TEST(Authority, MayBeANameOrAnAddressWithAPort) {
   for (const char* good : {"", "a", "a.b-c_d", "1.2.3.4:80", "[::1]", "[::1]:8000", "*.a"}) EXPECT_TRUE(is_authority(good)) << good;
   for (const char* bad : {":80", "a:b", "a:80:80", "[::1", "[]", "[g::]", "a?b", "a\"b"}) {
-
     EXPECT_FALSE(is_authority(bad)) << bad;
   }
 }

@@ -11,12 +11,9 @@ bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 HeadState ResponseParser::parse(std::string_view buffer, ResponseHead& head, std::string_view method) {
   switch (scanner_.scan(buffer)) {
-    case HeadScanner::Found::bare_line_feed:
-      return HeadState::failed;
-    case HeadScanner::Found::incomplete:
-      return HeadState::incomplete;
-    case HeadScanner::Found::end:
-      break;
+    case HeadScanner::Found::bare_line_feed: return HeadState::failed;
+    case HeadScanner::Found::incomplete: return HeadState::incomplete;
+    case HeadScanner::Found::end: break;
   }
   const std::string_view text = buffer.substr(0, scanner_.length());
   const std::size_t end = text.find("\r\n");
@@ -67,8 +64,7 @@ bool ResponseParser::framing(ResponseHead& head, std::string_view method) {
         close |= list_contains(header.value, "close");
         keep_alive |= list_contains(header.value, "keep-alive");
         break;
-      default:
-        break;
+      default: break;
     }
   }
   head.keep_alive = head.version == Version::http_1_1 ? !close : keep_alive && !close;

@@ -29,7 +29,7 @@ class HeadScanner {
   void reset() noexcept { *this = HeadScanner(); }
 
  private:
-  std::size_t line_ = 0;     // start of the line being looked at
+  std::size_t line_ = 0;  // start of the line being looked at
   std::size_t scanned_ = 0;
   bool first_done_ = false;
 };

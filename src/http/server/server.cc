@@ -28,8 +28,8 @@ Reply message(unsigned status, std::string_view text) {
 }
 
 void append_head(std::string& out, const Reply& reply, std::size_t length, bool close) {
-  fmt::format_to(std::back_inserter(out), "HTTP/1.1 {} {}\r\nDate: {}\r\nConnection: {}\r\n", reply.status, reason_phrase(reply.status),
-                 h1::http_date(), close ? "close" : "keep-alive");
+  fmt::format_to(std::back_inserter(out), "HTTP/1.1 {} {}\r\nDate: {}\r\nConnection: {}\r\n", reply.status, reason_phrase(reply.status), h1::http_date(),
+                 close ? "close" : "keep-alive");
   if (!reply.content_type.empty()) fmt::format_to(std::back_inserter(out), "Content-Type: {}\r\n", reply.content_type);
   for (const auto& [name, value] : reply.headers) {
     out.append(name).append(": ");

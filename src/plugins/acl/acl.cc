@@ -78,7 +78,8 @@ class Acl final : public plugin::Plugin {
   }
 
   Flow judge(Exchange& exchange, const std::shared_ptr<const Groups>& groups, std::string_view header) const {
-    const bool listed = std::any_of(groups->names.begin(), groups->names.end(), [&](const std::string& name) { return std::find(list_.begin(), list_.end(), name) != list_.end(); });
+    const bool listed = std::any_of(groups->names.begin(), groups->names.end(),
+                                    [&](const std::string& name) { return std::find(list_.begin(), list_.end(), name) != list_.end(); });
     if (listed != allows_) return forbidden();
     if (!hide_header_) {
       exchange.keep(groups);
@@ -126,13 +127,14 @@ plugin::PluginType type() {
       std::vector<Record::Named>{
           entity::no_consumer(),
           entity::plugin_protocols(),
-          {"config", schema::record_of(Record({
-                                           {"allow", schema::array_of(schema::string()).describe("Groups that may pass.")},
-                                           {"deny", schema::array_of(schema::string()).describe("Groups that may not.")},
-                                           {"hide_groups_header", schema::boolean().required().default_value(false).describe("Whether the upstream is not told the groups.")},
-                                           {"always_use_authenticated_groups", schema::boolean().required().default_value(false).describe(
-                                                                                   "Whether groups that an authentication plugin vouches for go first.")},
-                                       }))
+          {"config", schema::record_of(
+                         Record({
+                             {"allow", schema::array_of(schema::string()).describe("Groups that may pass.")},
+                             {"deny", schema::array_of(schema::string()).describe("Groups that may not.")},
+                             {"hide_groups_header", schema::boolean().required().default_value(false).describe("Whether the upstream is not told the groups.")},
+                             {"always_use_authenticated_groups",
+                              schema::boolean().required().default_value(false).describe("Whether groups that an authentication plugin vouches for go first.")},
+                         }))
                          .required()},
       },
       std::vector<Check>{Check::only_one_of({"config.allow", "config.deny"}), Check::at_least_one_of({"config.allow", "config.deny"})});

@@ -135,7 +135,8 @@ TEST(AclSettings, NeedOneOfTheTwoLists) {
             json({{"@entity", {"exactly one of these fields must be non-empty: 'config.allow', 'config.deny'"}}}));
   const json none = complaints(type(), json::object());
   ASSERT_TRUE(none.contains("@entity"));
-  EXPECT_NE(std::find(none["@entity"].begin(), none["@entity"].end(), json("at least one of these fields must be non-empty: 'config.allow', 'config.deny'")), none["@entity"].end());
+  EXPECT_NE(std::find(none["@entity"].begin(), none["@entity"].end(), json("at least one of these fields must be non-empty: 'config.allow', 'config.deny'")),
+            none["@entity"].end());
 }
 
 }  // namespace

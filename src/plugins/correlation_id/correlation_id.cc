@@ -29,8 +29,8 @@ char* next_counted(char* out) {
 char* track(char* out, const Exchange& exchange) {
   const plugin::Connection& connection = exchange.connection();
   const auto now = std::chrono::duration_cast<std::chrono::milliseconds>(System::now().time_since_epoch()).count();
-  return fmt::format_to(out, "{}-{}-{}-{}-{}-{}.{:03}", connection.server_ip, connection.server_port, ::getpid(), connection.serial, connection.requests, now / 1000,
-                     now % 1000);
+  return fmt::format_to(out, "{}-{}-{}-{}-{}-{}.{:03}", connection.server_ip, connection.server_port, ::getpid(), connection.serial, connection.requests,
+                        now / 1000, now % 1000);
 }
 
 class CorrelationId final : public plugin::Plugin {
@@ -89,18 +89,20 @@ plugin::PluginType type() {
   type.phases = plugin::Phase::access | plugin::Phase::header_filter;
   type.schema = std::make_shared<const Record>(std::vector<Record::Named>{
       entity::plugin_protocols(),
-      {"config", schema::record_of(Record({
-                                       {"header_name", entity::header_name_text().default_value("Kong-Request-ID").describe("The header that carries the id.")},
-                                       {"generator", schema::string().required().default_value("uuid#counter").one_of({"uuid", "uuid#counter", "tracker"}).describe(
-                                                         "How an id is made.")},
-                                       {"echo_downstream", schema::boolean().required().default_value(false).describe("Whether the client is told the id.")},
-                                   }))
+      {"config", schema::record_of(
+                     Record({
+                         {"header_name", entity::header_name_text().default_value("Kong-Request-ID").describe("The header that carries the id.")},
+                         {"generator",
+                          schema::string().required().default_value("uuid#counter").one_of({"uuid", "uuid#counter", "tracker"}).describe("How an id is made.")},
+                         {"echo_downstream", schema::boolean().required().default_value(false).describe("Whether the client is told the id.")},
+                     }))
                      .required()},
   });
   type.make = [](const entity::PluginConfig& row, const plugin::Services&) -> Result<std::unique_ptr<plugin::Plugin>> {
     const auto header = row.config.find("header_name");
     std::string name = header != row.config.end() && header->is_string() ? header->get<std::string>() : "Kong-Request-ID";
-    return std::unique_ptr<plugin::Plugin>(std::make_unique<CorrelationId>(std::move(name), generator_of(row.config), row.config.value("echo_downstream", false)));
+    return std::unique_ptr<plugin::Plugin>(
+        std::make_unique<CorrelationId>(std::move(name), generator_of(row.config), row.config.value("echo_downstream", false)));
   };
   return type;
 }

@@ -43,14 +43,15 @@ plugin::PluginType type() {
   type.phases = plugin::Phase::log;
   type.schema = std::make_shared<const Record>(std::vector<Record::Named>{
       entity::plugin_protocols(true),
-      {"config", schema::record_of(Record({
-                                       {"path", schema::string().required().match({"^[^*&%%\\`]+$", is_file_name, "not a valid filename"}).describe("The file.")},
-                                       {"reopen", schema::boolean().required().default_value(false).describe("Whether it is opened anew for every request.")},
-                                       {"custom_fields_by_lua", schema::map_of(schema::string().min_length(1), schema::string().min_length(1))
-                                                                    .rule(no_lua)
-                                                                    .describe("Fields of the record made by Lua code.")},
-                                   }))
-                     .required()},
+      {"config",
+       schema::record_of(
+           Record({
+               {"path", schema::string().required().match({"^[^*&%%\\`]+$", is_file_name, "not a valid filename"}).describe("The file.")},
+               {"reopen", schema::boolean().required().default_value(false).describe("Whether it is opened anew for every request.")},
+               {"custom_fields_by_lua",
+                schema::map_of(schema::string().min_length(1), schema::string().min_length(1)).rule(no_lua).describe("Fields of the record made by Lua code.")},
+           }))
+           .required()},
   });
   type.make = [](const entity::PluginConfig& row, const plugin::Services& services) -> Result<std::unique_ptr<plugin::Plugin>> {
     const auto custom = row.config.find("custom_fields_by_lua");

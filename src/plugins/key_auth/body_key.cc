@@ -100,8 +100,7 @@ std::optional<BodyKey> find_in_body(std::string_view content_type, std::string_v
       }
       break;
     }
-    case Kind::other:
-      break;
+    case Kind::other: break;
   }
   return found;
 }
@@ -123,8 +122,7 @@ std::optional<std::string> without_key(std::string_view content_type, std::strin
       while (const std::optional<Part> part = find_part(content_type, out, name, 0)) out.erase(part->begin, part->end - part->begin);
       return out;
     }
-    case Kind::other:
-      break;
+    case Kind::other: break;
   }
   return std::nullopt;
 }

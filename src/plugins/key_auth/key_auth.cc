@@ -281,17 +281,19 @@ plugin::PluginType type() {
   type.schema = std::make_shared<const Record>(std::vector<Record::Named>{
       entity::no_consumer(),
       entity::plugin_protocols(),
-      {"config", schema::record_of(Record({
-                                       {"key_names", schema::array_of(entity::header_name_text()).required().default_value({"apikey"}).describe("Names a key may go by, in order.")},
-                                       {"hide_credentials", flag(false, "Whether the upstream does not see the key.")},
-                                       {"anonymous", schema::string().describe("The consumer, by id or username, of requests that do not authenticate.")},
-                                       {"key_in_header", flag(true, "Whether keys may come in headers.")},
-                                       {"key_in_query", flag(true, "Whether keys may come in the query string.")},
-                                       {"key_in_body", flag(false, "Whether keys may come in the body.")},
-                                       {"run_on_preflight", flag(true, "Whether OPTIONS requests need a key.")},
-                                       {"realm", schema::string().optional_said().describe("What a refusal names as the realm.")},
-                                   }))
-                     .required()},
+      {"config",
+       schema::record_of(
+           Record({
+               {"key_names", schema::array_of(entity::header_name_text()).required().default_value({"apikey"}).describe("Names a key may go by, in order.")},
+               {"hide_credentials", flag(false, "Whether the upstream does not see the key.")},
+               {"anonymous", schema::string().describe("The consumer, by id or username, of requests that do not authenticate.")},
+               {"key_in_header", flag(true, "Whether keys may come in headers.")},
+               {"key_in_query", flag(true, "Whether keys may come in the query string.")},
+               {"key_in_body", flag(false, "Whether keys may come in the body.")},
+               {"run_on_preflight", flag(true, "Whether OPTIONS requests need a key.")},
+               {"realm", schema::string().optional_said().describe("What a refusal names as the realm.")},
+           }))
+           .required()},
   });
   type.make = [](const entity::PluginConfig& row, const plugin::Services& services) -> Result<std::unique_ptr<plugin::Plugin>> {
     return std::unique_ptr<plugin::Plugin>(std::make_unique<KeyAuth>(row.config, services));

@@ -34,9 +34,7 @@ class Local final : public Policy {
   }
 
  private:
-  std::int64_t add(const Counted& counted, std::int64_t by) const {
-    return counters_.add(counted.key, by, counted.start + facts(counted.period).kept);
-  }
+  std::int64_t add(const Counted& counted, std::int64_t by) const { return counters_.add(counted.key, by, counted.start + facts(counted.period).kept); }
   plugin::LocalCounters& counters_;
 };
 

@@ -15,9 +15,9 @@ namespace gateway::plugins::rate_limiting {
 struct Counted {
   Period period;
   double limit = 0;
-  System::time_point start;    ///< of the window
+  System::time_point start;  ///< of the window
   std::string_view key;
-  std::int64_t usage = 0;      ///< found: without this request
+  std::int64_t usage = 0;  ///< found: without this request
   [[nodiscard]] double remaining() const noexcept { return limit - static_cast<double>(usage); }
   [[nodiscard]] bool exceeded() const noexcept { return remaining() <= 0; }
 };

@@ -72,7 +72,7 @@ class RateLimiting final : public plugin::Plugin {
     error_message_ = text_of(config, "error_message", "");
     if (text_of(config, "policy", "") == "redis") {
       log::warn("rate-limiting row {}: this build cannot count in Redis: requests {}", row.id.to_string(),
-                   fault_tolerant_ ? "pass uncounted, as fault_tolerant has it" : "are answered 500, since fault_tolerant is off");
+                fault_tolerant_ ? "pass uncounted, as fault_tolerant has it" : "are answered 500, since fault_tolerant is off");
     }
     // Counters belong to what the row is bound to: a service's row counts over all its routes.
     prefix_ =

@@ -275,12 +275,14 @@ TEST(RateLimitingSettings, AreChecked) {
   EXPECT_EQ(complaints(type(), {{"minute", 5}, {"policy", "redis"}, {"redis", {{"host", "h"}}}, {"sync_rate", 0.01}}),
             on_config("sync_rate must be greater than 0.02, or -1 to disable"));
   EXPECT_EQ(complaints(type(), {{"second", 0}}), json({{"config", {{"second", "value must be greater than 0"}}}}));
-  EXPECT_EQ(complaints(type(), {{"minute", 5}, {"policy", "redis"}}),
-            json({{"@entity", {"failed conditional validation given value of field 'config.policy'"}}, {"config", {{"redis", {{"host", "required field missing"}}}}}}));
-  EXPECT_EQ(complaints(type(), {{"minute", 5}, {"limit_by", "header"}}),
-            json({{"@entity", {"failed conditional validation given value of field 'config.limit_by'"}}, {"config", {{"header_name", "required field missing"}}}}));
+  EXPECT_EQ(complaints(type(), {{"minute", 5}, {"policy", "redis"}}), json({{"@entity", {"failed conditional validation given value of field 'config.policy'"}},
+                                                                            {"config", {{"redis", {{"host", "required field missing"}}}}}}));
+  EXPECT_EQ(
+      complaints(type(), {{"minute", 5}, {"limit_by", "header"}}),
+      json({{"@entity", {"failed conditional validation given value of field 'config.limit_by'"}}, {"config", {{"header_name", "required field missing"}}}}));
   EXPECT_FALSE(complaints(type(), json::object()).is_null());
-  EXPECT_EQ(complaints(type(), {{"minute", 5}, {"redis", {{"server_name", "10.0.0.1"}}}}), json({{"config", {{"redis", {{"server_name", "must not be an IP"}}}}}}));
+  EXPECT_EQ(complaints(type(), {{"minute", 5}, {"redis", {{"server_name", "10.0.0.1"}}}}),
+            json({{"config", {{"redis", {{"server_name", "must not be an IP"}}}}}}));
 }
 
 }  // namespace

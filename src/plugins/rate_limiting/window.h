@@ -12,11 +12,11 @@ namespace gateway::plugins::rate_limiting {
 enum class Period : std::uint8_t { second, minute, hour, day, month, year };
 
 struct PeriodFacts {
-  std::string_view name;              ///< "second"
-  std::string_view limit_header;      ///< "X-RateLimit-Limit-Second"
+  std::string_view name;          ///< "second"
+  std::string_view limit_header;  ///< "X-RateLimit-Limit-Second"
   std::string_view remaining_header;
-  std::chrono::seconds length;        ///< a month counts 30 days, a year 365, as Kong has it
-  std::chrono::seconds kept;          ///< how long a counter lives: longer than any such window, and than a late request
+  std::chrono::seconds length;  ///< a month counts 30 days, a year 365, as Kong has it
+  std::chrono::seconds kept;    ///< how long a counter lives: longer than any such window, and than a late request
 };
 
 inline constexpr std::array<PeriodFacts, 6> periods = {{

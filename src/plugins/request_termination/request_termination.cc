@@ -131,16 +131,17 @@ plugin::PluginType type() {
   type.phases = plugin::Phase::access;
   type.schema = std::make_shared<const Record>(std::vector<Record::Named>{
       entity::plugin_protocols(),
-      {"config", schema::record_of(Record({
-                                       {"status_code", schema::integer().required().default_value(503).between(100, 599).describe("The status to answer with.")},
-                                       {"message", schema::string().describe("What the answer says, in a JSON object.")},
-                                       {"content_type", schema::string().describe("The type of `body`.")},
-                                       {"body", schema::string().describe("The whole body of the answer.")},
-                                       {"echo", schema::boolean().required().default_value(false).describe("Answer with what the request looked like.")},
-                                       {"trigger", entity::header_name_text().describe("Only requests with this header or query argument.")},
-                                   }))
-                     .required()
-                     .rule(check)},
+      {"config",
+       schema::record_of(Record({
+                             {"status_code", schema::integer().required().default_value(503).between(100, 599).describe("The status to answer with.")},
+                             {"message", schema::string().describe("What the answer says, in a JSON object.")},
+                             {"content_type", schema::string().describe("The type of `body`.")},
+                             {"body", schema::string().describe("The whole body of the answer.")},
+                             {"echo", schema::boolean().required().default_value(false).describe("Answer with what the request looked like.")},
+                             {"trigger", entity::header_name_text().describe("Only requests with this header or query argument.")},
+                         }))
+           .required()
+           .rule(check)},
   });
   type.make = [](const entity::PluginConfig& row, const plugin::Services& services) -> Result<std::unique_ptr<plugin::Plugin>> {
     return std::unique_ptr<plugin::Plugin>(std::make_unique<RequestTermination>(row.config, services.node));

@@ -31,11 +31,8 @@ TEST_F(RequestTermination, AnswersThatTheServiceIsUnavailable) {
 }
 
 TEST_F(RequestTermination, HasWordsForSomeStatuses) {
-  for (const auto& [status, message] : std::vector<std::pair<unsigned, std::string>>{{401, "Unauthorized"},
-                                                                                     {404, "Not found"},
-                                                                                     {405, "Method not allowed"},
-                                                                                     {500, "An unexpected error occurred"},
-                                                                                     {502, "Bad Gateway"}}) {
+  for (const auto& [status, message] : std::vector<std::pair<unsigned, std::string>>{
+           {401, "Unauthorized"}, {404, "Not found"}, {405, "Method not allowed"}, {500, "An unexpected error occurred"}, {502, "Bad Gateway"}}) {
     EXPECT_EQ(ask({{"status_code", status}}).get().body, json({{"message", message}}).dump());
   }
   Flow flow = ask({{"status_code", 204}});

@@ -29,9 +29,7 @@ const boost::system::error_category& category() noexcept {
   return instance;
 }
 
-Error invalid(std::string doing) {
-  return Error{make_error_code(boost::system::errc::invalid_argument), Origin::gateway, std::move(doing)};
-}
+Error invalid(std::string doing) { return Error{make_error_code(boost::system::errc::invalid_argument), Origin::gateway, std::move(doing)}; }
 
 Statement::Statement(Connection& connection, std::string_view sql, Prepare) : connection_(connection) {
   if (const auto found = connection.statements_.find(sql); found != connection.statements_.end()) {
@@ -66,9 +64,7 @@ void Statement::bind(std::string_view text) {
   const char* data = text.data() == nullptr ? "" : text.data();
   note(sqlite3_bind_text64(handle_, ++bound_, data, text.size(), SQLITE_TRANSIENT, SQLITE_UTF8));
 }
-void Statement::bind(const Uuid& id) {
-  note(sqlite3_bind_blob(handle_, ++bound_, id.bytes.data(), static_cast<int>(id.bytes.size()), SQLITE_TRANSIENT));
-}
+void Statement::bind(const Uuid& id) { note(sqlite3_bind_blob(handle_, ++bound_, id.bytes.data(), static_cast<int>(id.bytes.size()), SQLITE_TRANSIENT)); }
 
 Result<bool> Statement::step() {
   if (failed_ != SQLITE_OK) return connection_.error(failed_, sql_);

@@ -38,9 +38,10 @@ Status check_version(Connection& connection) {
   const Result<bool> row = statement.step();
   if (!row) return row.error();
   if (!*row || statement.integer(0) <= schema_version) return {};
-  return invalid(fmt::format("migrating: the database has schema version {}, and this gateway knows versions up to {}: it was "
-                             "upgraded by a newer gateway",
-                             statement.integer(0), schema_version));
+  return invalid(
+      fmt::format("migrating: the database has schema version {}, and this gateway knows versions up to {}: it was "
+                  "upgraded by a newer gateway",
+                  statement.integer(0), schema_version));
 }
 
 class TableMigration {
@@ -54,8 +55,8 @@ class TableMigration {
     if (*present == wanted) return {};
     const bool is_new = present->is_null();
     if (is_new) {
-      const Status done = connection_.execute(fmt::format(
-          "CREATE TABLE {} (id BLOB PRIMARY KEY NOT NULL, document TEXT NOT NULL, expires_at INTEGER, cache_key TEXT)", table_.name));
+      const Status done = connection_.execute(
+          fmt::format("CREATE TABLE {} (id BLOB PRIMARY KEY NOT NULL, document TEXT NOT NULL, expires_at INTEGER, cache_key TEXT)", table_.name));
       if (!done) return done;
     } else {
       log::notice("datastore: upgrading the table of {}", table_.type->name);
@@ -147,8 +148,7 @@ class TableMigration {
       Json document;
       std::optional<std::int64_t> expires_at;
       {
-        const std::string sql =
-            fmt::format("SELECT id, document, expires_at FROM {} WHERE id {} ? ORDER BY id LIMIT 1", table_.name, first ? ">=" : ">");
+        const std::string sql = fmt::format("SELECT id, document, expires_at FROM {} WHERE id {} ? ORDER BY id LIMIT 1", table_.name, first ? ">=" : ">");
         Statement statement(connection_, sql, last);
         const Result<bool> row = statement.step();
         if (!row) return row.error();
@@ -167,8 +167,8 @@ class TableMigration {
 
   Status create_indexes() {
     const auto index = [&](std::string_view kind, std::string_view column) {
-      return connection_.execute(fmt::format("CREATE {} \"{}_by_{}\" ON {} ({}) WHERE {} IS NOT NULL", kind, bare_name(),
-                                             unquoted(column), table_.name, column, column));
+      return connection_.execute(
+          fmt::format("CREATE {} \"{}_by_{}\" ON {} ({}) WHERE {} IS NOT NULL", kind, bare_name(), unquoted(column), table_.name, column, column));
     };
     if (const Status done = index("INDEX", "expires_at"); !done) return done;
     if (const Status done = index("UNIQUE INDEX", "cache_key"); !done) return done;
@@ -178,16 +178,13 @@ class TableMigration {
     for (const entity::Foreign& foreign : table_.type->foreign) {
       const std::string column = Table::foreign_column(foreign.field);
       // With the id: pages below a parent are in its order.
-      const Status done = connection_.execute(
-          fmt::format("CREATE INDEX \"{}_by_{}\" ON {} ({}, id)", bare_name(), unquoted(column), table_.name, column));
+      const Status done = connection_.execute(fmt::format("CREATE INDEX \"{}_by_{}\" ON {} ({}, id)", bare_name(), unquoted(column), table_.name, column));
       if (!done) return done;
     }
     return {};
   }
 
-  static std::string unquoted(std::string_view name) {
-    return std::string(name.starts_with('"') ? name.substr(1, name.size() - 2) : name);
-  }
+  static std::string unquoted(std::string_view name) { return std::string(name.starts_with('"') ? name.substr(1, name.size() - 2) : name); }
   [[nodiscard]] std::string bare_name() const { return unquoted(table_.name); }
 
   Connection& connection_;

@@ -99,8 +99,7 @@ Result<std::int64_t> Reader::count(const entity::Type& type) {
   const Result<const Table*> table = tables_.find(type.name);
   if (!table) return table.error();
   // The subtrahend is on an index of the rows that expire, which most entities have none of.
-  const std::string sql =
-      fmt::format("SELECT (SELECT count(*) FROM {0}) - (SELECT count(*) FROM {0} WHERE expires_at <= ?)", (*table)->name);
+  const std::string sql = fmt::format("SELECT (SELECT count(*) FROM {0}) - (SELECT count(*) FROM {0} WHERE expires_at <= ?)", (*table)->name);
   Statement statement(connection_, sql, now_);
   const Result<bool> row = statement.step();
   if (!row) return row.error();
@@ -109,8 +108,7 @@ Result<std::int64_t> Reader::count(const entity::Type& type) {
 
 Result<std::vector<Tagged>> Reader::tagged(std::optional<std::string_view> tag, std::size_t size, std::size_t skip) {
   const std::string sql = fmt::format(
-      "SELECT tag, entity, id FROM tags WHERE (expires_at IS NULL OR expires_at > ?){} ORDER BY tag, entity, id LIMIT ? OFFSET ?",
-      tag ? " AND tag = ?" : "");
+      "SELECT tag, entity, id FROM tags WHERE (expires_at IS NULL OR expires_at > ?){} ORDER BY tag, entity, id LIMIT ? OFFSET ?", tag ? " AND tag = ?" : "");
   Statement statement(connection_, sql, now_);
   if (tag) statement.bind(*tag);
   statement.bind(clamped(size));
@@ -136,8 +134,7 @@ Result<std::vector<Change>> Reader::changes_after(std::int64_t sequence, std::si
   Transaction transaction(connection_);
   if (const Status begun = transaction.begin_read(); !begun) return begun.error();
   std::vector<Change> changes;
-  Statement statement(connection_, "SELECT sequence, entity, id, before FROM changes WHERE sequence > ? ORDER BY sequence LIMIT ?",
-                      sequence, clamped(limit));
+  Statement statement(connection_, "SELECT sequence, entity, id, before FROM changes WHERE sequence > ? ORDER BY sequence LIMIT ?", sequence, clamped(limit));
   for (;;) {
     const Result<bool> row = statement.step();
     if (!row) return row.error();

@@ -16,8 +16,7 @@ namespace {
 using SqliteFile = SqliteStore;
 
 TEST_F(SqliteFile, EverythingIsThereAfterReopening) {
-  done({insert(*types_.services, id_of(1), {{"name", "a"}, {"tags", {"t"}}}),
-        insert(*types_.keys, id_of(1), {{"key", "k"}, {"ttl", 1000}})});
+  done({insert(*types_.services, id_of(1), {{"name", "a"}, {"tags", {"t"}}}), insert(*types_.keys, id_of(1), {{"key", "k"}, {"ttl", 1000}})});
   ASSERT_TRUE(store_->set_parameter("p", "v"));
   ASSERT_TRUE(store_->increment("c", 7, std::chrono::seconds(100)));
   store_ = reopen(types_.catalog());
@@ -45,8 +44,7 @@ TEST_F(SqliteFile, MigrationAddsEntitiesAndColumnsAndFillsThem) {
     auto opened = open(other.file());
     ASSERT_TRUE((*opened)->migrate(Catalog({old, types_.consumers})));
     store_ = std::move(*opened);
-    done({insert(*old, id_of(1), {{"name", "a"}, {"consumer", ref(id_of(9))}, {"tags", {"t"}}}),
-          insert(*old, id_of(2), {{"name", nullptr}}),
+    done({insert(*old, id_of(1), {{"name", "a"}, {"consumer", ref(id_of(9))}, {"tags", {"t"}}}), insert(*old, id_of(2), {{"name", nullptr}}),
           insert(*types_.consumers, id_of(9), {{"username", "u"}})});
     store_.reset();
   }
@@ -212,8 +210,8 @@ TEST_F(SqliteFile, AKilledProcessLosesNoAcknowledgedWrite) {
       if (!opened || !(*opened)->migrate(types_.catalog())) _exit(1);
       for (;;) {
         const Uuid id = Uuid::random();
-        const auto outcome = (*opened)->write(std::vector<Write>{insert(*types_.services, id, {{"name", id.to_string()}}),
-                                                                 insert(*types_.routes, id, {{"service", ref(id)}})});
+        const auto outcome =
+            (*opened)->write(std::vector<Write>{insert(*types_.services, id, {{"name", id.to_string()}}), insert(*types_.routes, id, {{"service", ref(id)}})});
         if (!outcome || ::write(ends[1], id.bytes.data(), 16) != 16) _exit(2);
       }
     }

@@ -47,8 +47,8 @@ TEST_F(SqliteStore, LookingUpByAFieldThatIsNotUniqueIsAnError) {
 }
 
 TEST_F(SqliteStore, DocumentsThatCannotBeStoredAreErrorsAndNothingIsDone) {
-  EXPECT_FALSE(store_->write(std::vector<Write>{insert(*types_.services, id_of(1), {{"name", "ok"}}),
-                                                insert(*types_.services, id_of(2), {{"name", "bad \xff"}})}));
+  EXPECT_FALSE(
+      store_->write(std::vector<Write>{insert(*types_.services, id_of(1), {{"name", "ok"}}), insert(*types_.services, id_of(2), {{"name", "bad \xff"}})}));
   EXPECT_FALSE(store_->write(std::vector<Write>{Write{Operation::insert, types_.services.get(), id_of(1), Json::array()}}));
   EXPECT_FALSE(store_->write(std::vector<Write>{insert(*types_.routes, id_of(1), {{"service", "x"}})}));
   EXPECT_FALSE(store_->write(std::vector<Write>{Write{Operation::insert, nullptr, id_of(1), {}}}));
@@ -82,8 +82,7 @@ TEST_F(SqliteStore, InsertingAnIdThatExistsIsRefused) {
 }
 
 TEST_F(SqliteStore, AUniqueValueThatIsTakenIsRefusedOnInsertAndUpdate) {
-  done({insert(*types_.consumers, id_of(1), {{"username", "a"}, {"custom_id", "x"}}),
-        insert(*types_.consumers, id_of(2), {{"username", "b"}})});
+  done({insert(*types_.consumers, id_of(1), {{"username", "a"}, {"custom_id", "x"}}), insert(*types_.consumers, id_of(2), {{"username", "b"}})});
   Refusal refusal = refused(insert(*types_.consumers, id_of(3), {{"username", "c"}, {"custom_id", "x"}}));
   EXPECT_EQ(refusal.reason, Reason::unique);
   EXPECT_EQ(refusal.entity, "consumers");
@@ -100,8 +99,7 @@ TEST_F(SqliteStore, NullsOfAUniqueFieldDoNotCollide) {
 }
 
 TEST_F(SqliteStore, ACompositeKeyIsUniqueNullsIncluded) {
-  done({insert(*types_.services, id_of(1), {{"name", "a"}}),
-        insert(*types_.plugins, id_of(1), {{"name", "acl"}, {"service", ref(id_of(1))}}),
+  done({insert(*types_.services, id_of(1), {{"name", "a"}}), insert(*types_.plugins, id_of(1), {{"name", "acl"}, {"service", ref(id_of(1))}}),
         insert(*types_.plugins, id_of(2), {{"name", "acl"}, {"service", nullptr}})});
   Refusal refusal = refused(insert(*types_.plugins, id_of(3), {{"name", "acl"}, {"service", ref(id_of(1))}, {"route", nullptr}}));
   EXPECT_EQ(refusal.reason, Reason::unique);
@@ -148,8 +146,7 @@ TEST_F(SqliteStore, RemovingWhatIsStillReferencedIsRefused) {
 
 TEST_F(SqliteStore, RemovalCascadesAndReportsEveryRowChildrenFirst) {
   done({insert(*types_.services, id_of(1), {{"name", "a"}}), insert(*types_.routes, id_of(2), {{"service", nullptr}}),
-        insert(*types_.consumers, id_of(3), {{"username", "u"}}),
-        insert(*types_.keys, id_of(4), {{"key", "k"}, {"consumer", ref(id_of(3))}, {"tags", {"t"}}}),
+        insert(*types_.consumers, id_of(3), {{"username", "u"}}), insert(*types_.keys, id_of(4), {{"key", "k"}, {"consumer", ref(id_of(3))}, {"tags", {"t"}}}),
         insert(*types_.plugins, id_of(5), {{"name", "acl"}, {"consumer", ref(id_of(3))}, {"service", ref(id_of(1))}}),
         insert(*types_.plugins, id_of(6), {{"name", "acl"}, {"route", ref(id_of(2))}})});
   const auto changes = done(remove(*types_.consumers, id_of(3)));
@@ -170,8 +167,7 @@ TEST_F(SqliteStore, RemovalCascadesThroughMoreThanOneLevel) {
   auto bottom = type("bottoms", {}, {{"middle", "middles", OnDelete::cascade}});
   store_ = reopen(Catalog({top, middle, bottom}));
   done({insert(*top, id_of(1), Json::object()), insert(*middle, id_of(2), {{"top", ref(id_of(1))}}),
-        insert(*middle, id_of(3), {{"self", ref(id_of(2))}, {"top", ref(id_of(1))}}),
-        insert(*bottom, id_of(4), {{"middle", ref(id_of(3))}})});
+        insert(*middle, id_of(3), {{"self", ref(id_of(2))}, {"top", ref(id_of(1))}}), insert(*bottom, id_of(4), {{"middle", ref(id_of(3))}})});
   EXPECT_EQ(done(remove(*top, id_of(1))).size(), 4U);
   EXPECT_EQ(*store_->count(*bottom), 0);
 }
@@ -179,8 +175,7 @@ TEST_F(SqliteStore, RemovalCascadesThroughMoreThanOneLevel) {
 TEST_F(SqliteStore, ARefusalUndoesAllOfTheCall) {
   done(insert(*types_.services, id_of(1), {{"name", "a"}}));
   const std::int64_t last = *store_->last_change();
-  refused({insert(*types_.services, id_of(2), {{"name", "b"}}), remove(*types_.services, id_of(1)),
-           insert(*types_.services, id_of(3), {{"name", "b"}})});
+  refused({insert(*types_.services, id_of(2), {{"name", "b"}}), remove(*types_.services, id_of(1)), insert(*types_.services, id_of(3), {{"name", "b"}})});
   EXPECT_TRUE(get(*types_.services, id_of(1)));
   EXPECT_FALSE(get(*types_.services, id_of(2)));
   EXPECT_EQ(*store_->last_change(), last);
@@ -253,8 +248,7 @@ TEST_F(SqliteStore, TaggedListsOneLinePerTagAndRow) {
 }
 
 TEST_F(SqliteStore, TheTimeToLiveShownIsWhatIsLeftAndThenTheRowIsGone) {
-  done({insert(*types_.keys, id_of(1), {{"key", "short"}, {"ttl", 1}, {"tags", {"t"}}}),
-        insert(*types_.keys, id_of(2), {{"key", "long"}, {"ttl", 1000}}),
+  done({insert(*types_.keys, id_of(1), {{"key", "short"}, {"ttl", 1}, {"tags", {"t"}}}), insert(*types_.keys, id_of(2), {{"key", "long"}, {"ttl", 1000}}),
         insert(*types_.keys, id_of(3), {{"key", "ever"}, {"ttl", nullptr}})});
   EXPECT_EQ(get(*types_.keys, id_of(1))->at("ttl"), 1);
   EXPECT_EQ(find(*types_.keys, "key", "long")->at("ttl"), 1000);
@@ -275,8 +269,7 @@ TEST_F(SqliteStore, TheTimeToLiveShownIsWhatIsLeftAndThenTheRowIsGone) {
 }
 
 TEST_F(SqliteStore, ExpireDeletesWhatHasExpiredAndReportsNothing) {
-  done({insert(*types_.consumers, id_of(1), {{"username", "u"}}),
-        insert(*types_.keys, id_of(1), {{"key", "k"}, {"ttl", 1}, {"consumer", ref(id_of(1))}}),
+  done({insert(*types_.consumers, id_of(1), {{"username", "u"}}), insert(*types_.keys, id_of(1), {{"key", "k"}, {"ttl", 1}, {"consumer", ref(id_of(1))}}),
         insert(*types_.keys, id_of(2), {{"key", "l"}, {"ttl", 1000}})});
   ASSERT_TRUE(store_->increment("c", 1, std::chrono::seconds(1)));
   const std::int64_t last = *store_->last_change();

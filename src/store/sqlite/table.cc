@@ -37,8 +37,8 @@ Result<std::optional<Uuid>> foreign_id(const entity::Type& type, const std::stri
 
 Status set_tags(Connection& connection, const Table& table, const Uuid& id, const Row& row) {
   for (const std::string& tag : row.tags) {
-    const Status done = connection.execute("INSERT OR IGNORE INTO tags (tag, entity, id, expires_at) VALUES (?, ?, ?, ?)", tag,
-                                            table.type->name, id, row.expires_at);
+    const Status done =
+        connection.execute("INSERT OR IGNORE INTO tags (tag, entity, id, expires_at) VALUES (?, ?, ?, ?)", tag, table.type->name, id, row.expires_at);
     if (!done) return done.error();
   }
   return {};
@@ -78,9 +78,7 @@ Table::Table(std::shared_ptr<const entity::Type> of) : type(std::move(of)), name
   insert = fmt::format("INSERT INTO {} ({}, id) VALUES ({}?)", name, fmt::join(columns, ", "), marks);
   update = fmt::format("UPDATE {} SET {} = ? WHERE id = ?", name, fmt::join(columns, " = ?, "));
   remove = fmt::format("DELETE FROM {} WHERE id = ?", name);
-  const auto holder = [&](const std::string& column) {
-    return fmt::format("SELECT id, expires_at FROM {} WHERE {} = ? AND id <> ?", name, column);
-  };
+  const auto holder = [&](const std::string& column) { return fmt::format("SELECT id, expires_at FROM {} WHERE {} = ? AND id <> ?", name, column); };
   holder_of_cache_key = holder("cache_key");
   for (const std::string& field : type->unique) holder_of_unique.push_back(holder(unique_column(field)));
 }
@@ -93,11 +91,9 @@ Result<Tables> Tables::of(const entity::Catalog& catalog) {
   }
   for (const auto& table : tables.tables_) {
     for (const entity::Foreign& foreign : table->type->foreign) {
-      const auto parent = std::find_if(tables.tables_.begin(), tables.tables_.end(),
-                                       [&](const auto& other) { return other->type->name == foreign.reference; });
+      const auto parent = std::find_if(tables.tables_.begin(), tables.tables_.end(), [&](const auto& other) { return other->type->name == foreign.reference; });
       if (parent == tables.tables_.end()) {
-        return invalid(fmt::format("migrating {}: its field {} refers to {}, which is no entity", table->type->name, foreign.field,
-                                   foreign.reference));
+        return invalid(fmt::format("migrating {}: its field {} refers to {}, which is no entity", table->type->name, foreign.field, foreign.reference));
       }
       (*parent)->children.push_back({table.get(), &foreign});
     }

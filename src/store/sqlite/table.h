@@ -36,8 +36,8 @@ struct Table {
   explicit Table(std::shared_ptr<const entity::Type> of);
 
   std::shared_ptr<const entity::Type> type;
-  std::string name;              ///< quoted
-  std::vector<Child> children;   ///< foreign fields elsewhere that point here
+  std::string name;             ///< quoted
+  std::vector<Child> children;  ///< foreign fields elsewhere that point here
   std::string get, insert, update, remove;
   std::string holder_of_cache_key;            ///< the live or expired row other than ?2 that holds key ?1
   std::vector<std::string> holder_of_unique;  ///< same, per unique field

@@ -30,9 +30,8 @@ struct Types {
   std::shared_ptr<Type> services = type("services", {"name"});
   std::shared_ptr<Type> routes = type("routes", {"name"}, {{"service", "services", OnDelete::restrict}});
   std::shared_ptr<Type> consumers = type("consumers", {"username", "custom_id"});
-  std::shared_ptr<Type> plugins = type("plugins", {}, {{"route", "routes", OnDelete::cascade},
-                                                       {"service", "services", OnDelete::cascade},
-                                                       {"consumer", "consumers", OnDelete::cascade}});
+  std::shared_ptr<Type> plugins =
+      type("plugins", {}, {{"route", "routes", OnDelete::cascade}, {"service", "services", OnDelete::cascade}, {"consumer", "consumers", OnDelete::cascade}});
   std::shared_ptr<Type> keys = type("keyauth_credentials", {"key"}, {{"consumer", "consumers", OnDelete::cascade}});
 
   Types() {

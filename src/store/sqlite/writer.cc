@@ -76,8 +76,7 @@ Writer::Check Writer::check_parents(const Table& table, const Write& write, cons
     const Result<bool> exists = alive(**parent, *row.foreign[i]);
     if (!exists) return exists.error();
     if (!*exists) {
-      return std::optional(
-          Refusal{Refusal::Reason::missing_parent, type.foreign[i].reference, key_of({type.foreign[i].field}, write.document)});
+      return std::optional(Refusal{Refusal::Reason::missing_parent, type.foreign[i].reference, key_of({type.foreign[i].field}, write.document)});
     }
   }
   return allowed;
@@ -98,8 +97,7 @@ Writer::Check Writer::collect(const Table& table, const Uuid& id, Report report,
   if (!plan.seen.emplace(&table, id).second) return allowed;
   for (const Table::Child& child : table.children) {
     std::vector<std::pair<Uuid, bool>> rows;
-    Statement statement(connection_, fmt::format("SELECT id, expires_at FROM {} WHERE {} = ?", child.table->name,
-                                                 Table::foreign_column(child.foreign->field)),
+    Statement statement(connection_, fmt::format("SELECT id, expires_at FROM {} WHERE {} = ?", child.table->name, Table::foreign_column(child.foreign->field)),
                         id);
     for (;;) {
       const Result<bool> row = statement.step();
