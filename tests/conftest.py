@@ -11,7 +11,7 @@ from support.upstreams import Echo, RawUpstream  # noqa: E402
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "slow: moves much data or waits for long timeouts")
+    config.addinivalue_line("markers", "slow: moves much data, measures memory or waits for long timeouts")
 
 
 @pytest.fixture(scope="session")

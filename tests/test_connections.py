@@ -334,6 +334,7 @@ def test_an_answer_of_tiny_chunks_is_not_passed_on_chunk_by_chunk(gateway, upstr
         assert len(client.reader.seen) < 1.2 * 200000, "hardly less framing than it came with"
 
 
+@pytest.mark.slow
 def test_connections_do_not_keep_the_memory_their_bodies_took(gateway, upstream):
     gateway.route(upstream(remember=False))
     body = b"x" * 200 * KIB

@@ -315,6 +315,7 @@ def test_clients_without_pause_are_all_served(program, echo, backend, ending_by)
         gateway.discard()
 
 
+@pytest.mark.slow
 def test_two_thousand_idle_connections_are_kept_and_served(private, echo):
     gateway = private(nginx_worker_processes=2)
     gateway.route(echo)

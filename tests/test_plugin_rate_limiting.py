@@ -274,6 +274,7 @@ def test_the_window_is_that_of_the_calendar(gateway, limited):
     assert abs(int(answer.headers["RateLimit-Reset"]) - max(1, 30 * 86400 - passed)) <= 2
 
 
+@pytest.mark.slow
 def test_memory_stays_bounded_under_very_many_addresses(private, echo):
     gateway = private(trusted_ips="127.0.0.0/8", real_ip_header="X-Real-IP", nginx_worker_processes=1,
                       proxy_access_log="off")
