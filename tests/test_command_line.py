@@ -400,7 +400,7 @@ def test_quit_gives_up_after_its_time(node, upstream):
     json = {"Content-Type": "application/json"}
     fetch(made.admin, "PUT", "/services/s", json, b'{"url":"%s"}' % origin.url.encode())
     fetch(made.admin, "PUT", "/services/s/routes/r", json, b'{"paths":["/"]}')
-    wait_for_request_at(made.proxy, origin)
+    client = wait_for_request_at(made.proxy, origin)  # noqa: F841, it stays connected
     pid = made.pid
     done = made.command("quit", "-t", "1")
     assert done.returncode == 0 and done.stdout == "Timeout, Sluice stopped forcefully\n"
@@ -555,7 +555,7 @@ def test_a_sigterm_after_a_sigquit_ends_the_waiting(private, upstream):
     origin = upstream(lambda peer: (peer.request(), peer.wait_closed()))
     gateway = private(shutdown_timeout="60s")
     gateway.route(origin)
-    wait_for_request_at(gateway.proxy, origin)
+    client = wait_for_request_at(gateway.proxy, origin)  # noqa: F841, it stays connected
     gateway.process.send_signal(signal.SIGQUIT)
     eventually(lambda: refuses(gateway.proxy), "no more connections")
     started = time.monotonic()
@@ -567,7 +567,7 @@ def test_a_graceful_end_has_a_limit(private, upstream):
     origin = upstream(lambda peer: (peer.request(), peer.wait_closed()))
     gateway = private(shutdown_timeout="1s")
     gateway.route(origin)
-    wait_for_request_at(gateway.proxy, origin)
+    client = wait_for_request_at(gateway.proxy, origin)  # noqa: F841, it stays connected
     started = time.monotonic()
     assert gateway.stop_gracefully() == 0
     assert 0.5 < time.monotonic() - started < 6
@@ -588,7 +588,7 @@ def test_a_reload_while_it_ends_changes_nothing(private, upstream):
     origin = upstream(lambda peer: (peer.request(), peer.wait_closed()))
     gateway = private(shutdown_timeout="3s")
     gateway.route(origin)
-    wait_for_request_at(gateway.proxy, origin)
+    client = wait_for_request_at(gateway.proxy, origin)  # noqa: F841, it stays connected
     gateway.process.send_signal(signal.SIGQUIT)
     eventually(lambda: refuses(gateway.proxy), "no more connections")
     gateway.process.send_signal(signal.SIGHUP)

@@ -115,6 +115,7 @@ def test_a_start_on_a_database_that_cannot_be_written_is_a_clear_error(private):
     assert "sluice.db" in gateway.log("output.log")
 
 
+@pytest.mark.slow
 def test_many_keys_nobody_has_cost_no_memory(private, echo):
     gateway = private(nginx_worker_processes=1)
     keyed(gateway, echo)

@@ -73,8 +73,10 @@ void Publisher::publish() {
   publishing_ = false;
   ++working_.version;
   working_.chains = chains_.chains();
-  // The last worker to let go must not be the one to free it: that is work for this thread.
-  const SnapshotPtr next(new Snapshot(working_), [control = &control_](const Snapshot* old) { control->post([old] { delete old; }); });
+  // The last worker to let go must not be the one to free it: that is work for the control thread. What it is posted
+  // with owns it, since at the end of the process nobody runs that any more.
+  const SnapshotPtr next(new Snapshot(working_),
+                         [control = &control_](const Snapshot* old) { control->post([owned = std::shared_ptr<const Snapshot>(old)] {}); });
   for (const Subscriber& subscriber : subscribers_) subscriber(next);
 }
 
