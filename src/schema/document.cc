@@ -198,7 +198,7 @@ void coerce(const Record& record, Json& document) {
   for (auto& [name, value] : document.items()) {
     const Field* field = record.find(name);
     if (field == nullptr) {
-      const auto alias = std::find_if(record.aliases().begin(), record.aliases().end(), [&](const Alias& each) { return each.name == name; });
+      const auto alias = std::find_if(record.aliases().begin(), record.aliases().end(), [&name = name](const Alias& each) { return each.name == name; });
       if (alias != record.aliases().end()) field = &alias->field;
     }
     if (field != nullptr) coerce_value(*field, value);
