@@ -1139,3 +1139,10 @@ def test_the_traditional_router_takes_no_wildcards_in_server_names(private):
     answer = gateway.admin("POST", "/routes", json={"protocols": ["https"], "snis": ["*.a.test"]})
     assert answer.status == 400 and "snis" in answer.json["fields"]
     assert gateway.admin("POST", "/routes", json={"protocols": ["https"], "snis": ["a.test"]}).status == 201
+
+
+@pytest.mark.parametrize("path", ["/services", "/routes", "/consumers", "/plugins"])
+def test_a_field_named_like_the_place_of_complaints_is_an_unknown_field(gateway, path):
+    answer = gateway.admin("POST", path, json={"@entity": 3, "name": "key-auth"})
+    assert answer.status == 400
+    assert "unknown field '@entity'" in answer.json["fields"]["@entity"]

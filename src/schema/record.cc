@@ -134,7 +134,12 @@ Json Record::complaints(const Json& document) const {
     if (std::optional<Json> wrong = field.complaint(given == document.end() ? absent : *given)) errors[name] = std::move(*wrong);
   }
   for (const auto& [name, value] : document.items()) {
-    if (find(name) == nullptr) errors[name] = "unknown field";
+    if (find(name) != nullptr) continue;
+    if (name == "@entity") {
+      add_entity_error(errors, "unknown field '@entity'");  // the place where complaints about the whole gather: a list
+    } else {
+      errors[name] = "unknown field";
+    }
   }
   for (const Check& check : checks_) check.run(document, errors);
   return errors.empty() ? Json() : errors;
