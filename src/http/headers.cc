@@ -191,6 +191,14 @@ void Headers::set(std::string_view name, std::string_view value) { set({name, va
 
 void Headers::set(Name id, std::string_view value) { set({spelling(id), value, id}); }
 
+void Headers::set_or_remove(Name id, std::string_view value) {
+  if (value.empty()) {
+    remove(id);
+  } else {
+    set(id, value);
+  }
+}
+
 std::size_t Headers::remove(std::string_view name) {
   if (!may_have(classify(name))) return 0;
   return std::erase_if(list_, [&](const Header& header) { return equals_ignoring_case(header.name, name); });

@@ -98,7 +98,9 @@ class Headers {
   /// Replaces the first and removes the rest, or adds. What is set here is meant for the next hop.
   void set(std::string_view name, std::string_view value);
   void set(Name id, std::string_view value);
-  /// The same, by a name that has been classified.
+  /// The same; an empty value removes.
+  void set_or_remove(Name id, std::string_view value);
+  /// The same as set, by a name that has been classified.
   void set(const Header& header);
   std::size_t remove(std::string_view name);  ///< how many there were
   std::size_t remove(Name id);

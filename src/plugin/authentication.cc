@@ -9,19 +9,11 @@ std::shared_ptr<const void> parse_consumer(const std::vector<nlohmann::json>& ro
   return std::make_shared<const entity::Consumer>(entity::Consumer::from_json(rows.front()));
 }
 
-void set_or_remove(http::Headers& headers, Name name, std::string_view value) {
-  if (value.empty()) {
-    headers.remove(name);
-  } else {
-    headers.set(name, value);
-  }
-}
-
 // Views into the consumer: the exchange keeps it as long as the headers live.
 void set_consumer_headers(http::Headers& headers, const entity::Consumer& consumer) {
-  set_or_remove(headers, Name::x_consumer_id, consumer.id_text);
-  set_or_remove(headers, Name::x_consumer_custom_id, consumer.custom_id);
-  set_or_remove(headers, Name::x_consumer_username, consumer.username);
+  headers.set_or_remove(Name::x_consumer_id, consumer.id_text);
+  headers.set_or_remove(Name::x_consumer_custom_id, consumer.custom_id);
+  headers.set_or_remove(Name::x_consumer_username, consumer.username);
 }
 
 }  // namespace
@@ -62,7 +54,7 @@ void authenticate(Exchange& exchange, std::shared_ptr<const entity::Consumer> co
   exchange.anonymous = false;
   http::Headers& headers = exchange.request().headers;
   set_consumer_headers(headers, *exchange.consumer);
-  set_or_remove(headers, Name::x_credential_identifier, credential_identifier);
+  headers.set_or_remove(Name::x_credential_identifier, credential_identifier);
   headers.remove(Name::x_anonymous_consumer);
 }
 

