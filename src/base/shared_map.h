@@ -15,9 +15,10 @@ namespace gateway {
 /// For what is in a snapshot: readers of the old copy never see the new one's changes. One writer;
 /// readers on any thread as long as their copy is not the one written. With N entries a first change
 /// after a copy costs about shards + N / shards, further changes in the same shard only their own.
+/// With a Hash that is transparent, what is looked up need not be a Key: a view finds a string.
 template <class Key, class Value, std::size_t shards = 512, class Hash = std::hash<Key>>
 class SharedMap {
-  using Shard = std::unordered_map<Key, Value, Hash>;
+  using Shard = std::unordered_map<Key, Value, Hash, std::equal_to<>>;
 
  public:
   SharedMap() = default;
@@ -30,7 +31,8 @@ class SharedMap {
     return *this;
   }
 
-  [[nodiscard]] const Value* find(const Key& key) const {
+  template <class Other = Key>
+  [[nodiscard]] const Value* find(const Other& key) const {
     const std::shared_ptr<Shard>& shard = shards_[slot(key)];
     if (!shard) return nullptr;
     const auto found = shard->find(key);
@@ -61,7 +63,10 @@ class SharedMap {
 
  private:
   // The map's own buckets use the low bits of the hash: take the shard from the high ones.
-  static std::size_t slot(const Key& key) noexcept { return (Hash{}(key)*0x9E3779B97F4A7C15ULL >> 40) % shards; }
+  template <class Other>
+  static std::size_t slot(const Other& key) noexcept {
+    return (Hash{}(key)*0x9E3779B97F4A7C15ULL >> 40) % shards;
+  }
   Shard& own(std::size_t slot) {
     std::shared_ptr<Shard>& shard = shards_[slot];
     if (!owned_.test(slot)) {
