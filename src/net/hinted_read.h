@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "net/layer.h"
 #include "net/loop.h"
 
 namespace gateway::net {
@@ -19,17 +20,21 @@ namespace gateway::net {
 /// (TCP_INQ; one, when only the end of the stream is left), so that the next try can be saved, and no end is missed. A
 /// reset is: whoever reads by these must look for one (Stream::look_for_reset).
 /// Where it does not tell (unix sockets), nothing is saved. The io_uring back end has no such try.
+/// A layer (TLS) reads for itself, and tells the same.
 class HintedBuffer {
  public:
   using value_type = boost::asio::mutable_buffer;
   using const_iterator = const boost::asio::mutable_buffer*;
 
-  HintedBuffer(void* data, std::size_t size) noexcept : buffer_(data, size) {}
+  HintedBuffer(void* data, std::size_t size, Layer* layer) noexcept : buffer_(data, size), layer_(layer) {}
   [[nodiscard]] const_iterator begin() const noexcept { return &buffer_; }
   [[nodiscard]] const_iterator end() const noexcept { return &buffer_ + 1; }
 
+  [[nodiscard]] Layer* layer() const noexcept { return layer_; }
+
  private:
   boost::asio::mutable_buffer buffer_;
+  Layer* layer_;
 };
 
 /// Asks for the hint on a TCP socket, or on those a listening one will accept.
@@ -49,10 +54,15 @@ class boost::asio::detail::reactive_socket_recv_op_base<gateway::net::HintedBuff
  public:
   reactive_socket_recv_op_base(const boost::system::error_code& success, socket_type socket, socket_ops::state_type, const gateway::net::HintedBuffer& buffer,
                                socket_base::message_flags flags, func_type complete)
-      : reactor_op(success, &reactive_socket_recv_op_base::do_perform, complete), socket_(socket), buffer_(*buffer.begin()), flags_(flags) {}
+      : reactor_op(success, &reactive_socket_recv_op_base::do_perform, complete),
+        socket_(socket),
+        buffer_(*buffer.begin()),
+        layer_(buffer.layer()),
+        flags_(flags) {}
 
   static status do_perform(reactor_op* base) {
     auto* self = static_cast<reactive_socket_recv_op_base*>(base);
+    if (self->layer_ != nullptr) return self->read_through_layer();
     alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))];
     iovec vector{self->buffer_.data(), self->buffer_.size()};
     msghdr message{};
@@ -83,8 +93,23 @@ class boost::asio::detail::reactive_socket_recv_op_base<gateway::net::HintedBuff
   }
 
  private:
+  status read_through_layer() noexcept {
+    using State = gateway::net::Layer::State;
+    const gateway::net::Layer::Moved moved = layer_->read(static_cast<char*>(buffer_.data()), buffer_.size());
+    bytes_transferred_ = moved.bytes;
+    switch (moved.state) {
+      case State::moved: return moved.drained ? done_and_exhausted : done;
+      case State::ended: ec_ = boost::asio::error::eof; return done;
+      case State::failed: ec_ = layer_->error(); return done;
+      case State::wait_to_read:
+      case State::wait_to_write: break;  // the next write sends what the layer has to say for itself
+    }
+    return not_done;
+  }
+
   socket_type socket_;
   boost::asio::mutable_buffer buffer_;
+  gateway::net::Layer* layer_;
   socket_base::message_flags flags_;
 };
 

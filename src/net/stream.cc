@@ -61,10 +61,50 @@ void Stream::arm() {
     begin_ = 0;
   }
   if (end_ == block_.size()) return;
+  if (layer_ && layer_->holds_input() && read_through_layer(true)) return;
   reading_ = true;
   if constexpr (!on_io_uring) second_look_.set(second_look_after);
-  using Buffer = std::conditional_t<on_io_uring, asio::mutable_buffer, HintedBuffer>;
-  socket_.async_read_some(Buffer(block_.data() + end_, block_.size() - end_), [this](const error_code& error, std::size_t bytes) { on_read(error, bytes); });
+  start_read();
+}
+
+void Stream::start_read() {
+  const auto on_bytes = [this](const error_code& error, std::size_t bytes) { on_read(error, bytes); };
+  if constexpr (on_io_uring) {
+    if (layer_) {
+      return wait_for_socket(Layer::State::wait_to_read, [this](const error_code& error) { error ? on_read(error, 0) : void(read_through_layer(false)); });
+    }
+    socket_.async_read_some(asio::mutable_buffer(block_.data() + end_, block_.size() - end_), on_bytes);
+  } else {
+    socket_.async_read_some(HintedBuffer(block_.data() + end_, block_.size() - end_, layer_.get()), on_bytes);
+  }
+}
+
+template <class Handler>
+void Stream::wait_for_socket(Layer::State what, Handler handler) {
+  socket_.async_wait(what == Layer::State::wait_to_write ? Socket::wait_write : Socket::wait_read, std::move(handler));
+}
+
+// `at_once`: nobody has been told that a read goes on. False: there was nothing after all.
+bool Stream::read_through_layer(bool at_once) {
+  const Layer::Moved moved = layer_->read(block_.data() + end_, block_.size() - end_);
+  const auto report = [&](const error_code& error, std::size_t bytes) {
+    if (!at_once) return on_read(error, bytes);
+    end_ += bytes;
+    if (error == asio::error::eof) {
+      ended_ = true;
+    } else if (error) {
+      error_ = error;
+    }
+  };
+  switch (moved.state) {
+    case Layer::State::moved: report({}, moved.bytes); return true;
+    case Layer::State::ended: report(asio::error::eof, 0); return true;
+    case Layer::State::failed: report(layer_->error(), 0); return true;
+    case Layer::State::wait_to_read:
+    case Layer::State::wait_to_write: break;
+  }
+  if (!at_once) start_read();
+  return false;
 }
 
 // The kernel's hint (HintedBuffer) tells of the end of a stream but not of a reset. One that came right behind the last
@@ -175,7 +215,30 @@ bool Stream::Write::await_ready() noexcept {
     error_ = stream_.explain(asio::error::operation_aborted);
     return true;
   }
+  if (stream_.layer_) return write_through_layer();
   if constexpr (on_io_uring) return false;
+  return write_to_socket();
+}
+
+// True: it is over, all is written or an error was met.
+bool Stream::Write::write_through_layer() noexcept {
+  while (left_ > 0) {
+    Layer::Pieces pieces;
+    std::transform(pieces_.begin(), pieces_.end(), pieces.begin(),
+                   [](const asio::const_buffer& piece) { return std::string_view(static_cast<const char*>(piece.data()), piece.size()); });
+    const Layer::Moved moved = stream_.layer_->write(pieces);
+    if (moved.state == Layer::State::failed || moved.state == Layer::State::ended) {
+      error_ = stream_.layer_->error();
+      return true;
+    }
+    reads_first_ = moved.state == Layer::State::wait_to_read;
+    if (moved.state != Layer::State::moved) return false;
+    advance(moved.bytes);
+  }
+  return true;
+}
+
+bool Stream::Write::write_to_socket() noexcept {
   while (left_ > 0) {
     std::array<iovec, max_pieces> vectors;
     std::size_t count = 0;
@@ -207,6 +270,16 @@ void Stream::Write::await_suspend(std::coroutine_handle<> waiting) {
 
 void Stream::Write::start() {
   if (stream_.write_timeout_.count() > 0) stream_.write_deadline_.set(stream_.write_timeout_);
+  if (stream_.layer_) {
+    const auto what = reads_first_ ? Layer::State::wait_to_read : Layer::State::wait_to_write;
+    return stream_.wait_for_socket(what, [this](const error_code& error) {
+      if (error) error_ = stream_.explain(error);
+      if (!error_ && stream_.cancelled_) error_ = asio::error::operation_aborted;
+      if (!error_ && !write_through_layer()) return start();
+      stream_.write_deadline_.clear();
+      waiting_.resume();
+    });
+  }
   const auto written = [this](const error_code& error, std::size_t bytes) {
     advance(bytes);
     if (error) error_ = stream_.explain(error);
@@ -221,6 +294,35 @@ void Stream::Write::start() {
   } else {
     stream_.socket_.async_write_some(pieces_, written);
   }
+}
+
+Stream::Open::Open(Stream& stream, std::unique_ptr<Layer> layer) noexcept : stream_(stream) {
+  assert(!stream.reading_ && stream.data().empty());
+  stream.layer_ = std::move(layer);
+}
+
+bool Stream::Open::await_ready() noexcept {
+  if (stream_.cancelled_) {
+    error_ = stream_.explain(asio::error::operation_aborted);
+    return true;
+  }
+  state_ = stream_.layer_->open().state;
+  if (state_ == Layer::State::failed) error_ = stream_.layer_->error();
+  if (state_ == Layer::State::ended) error_ = asio::error::eof;
+  return state_ != Layer::State::wait_to_read && state_ != Layer::State::wait_to_write;
+}
+
+void Stream::Open::await_suspend(std::coroutine_handle<> waiting) {
+  stream_.wait_for_socket(state_, [this, waiting](const error_code& error) {
+    if (error) error_ = stream_.explain(error);
+    if (error_ || await_ready()) return waiting.resume();
+    await_suspend(waiting);
+  });
+}
+
+Status Stream::Open::await_resume() {
+  if (error_) return Error{error_, Origin::gateway, "opening TLS"};
+  return Status{};
 }
 
 Status Stream::Write::await_resume() {
@@ -267,6 +369,7 @@ void Stream::interrupt() noexcept {
 
 void Stream::shutdown_send() noexcept {
   error_code ignored;
+  if (layer_) layer_->say_end();
   socket_.shutdown(Socket::shutdown_send, ignored);
 }
 
@@ -275,6 +378,7 @@ bool Stream::Finish::await_ready() noexcept {
   stream_.deadline_.clear();
   stream_.write_deadline_.clear();
   stream_.second_look_.clear();
+  if (stream_.layer_) stream_.layer_->say_end();
   if (stream_.reading_) stream_.cancel();
   return !stream_.reading_;
 }

@@ -8,6 +8,7 @@
 #include <chrono>
 #include <coroutine>
 #include <cstddef>
+#include <memory>
 #include <string_view>
 #include <utility>
 
@@ -15,6 +16,7 @@
 #include "net/address.h"
 #include "net/block_pool.h"
 #include "net/deadline.h"
+#include "net/layer.h"
 #include "net/loop.h"
 
 namespace gateway::net {
@@ -45,6 +47,24 @@ class Stream {
   ~Stream();
 
   [[nodiscard]] Socket& socket() noexcept { return socket_; }
+  [[nodiscard]] Loop& loop() noexcept { return loop_; }
+
+  /// Opens a layer over the socket; all that is read and written goes through it from then on. Only when no read is in
+  /// flight and nothing lies unread (take_early). Errors: the layer's, network, timed_out.
+  class Open {
+   public:
+    Open(Stream& stream, std::unique_ptr<Layer> layer) noexcept;
+    bool await_ready() noexcept;
+    void await_suspend(std::coroutine_handle<> waiting);
+    Status await_resume();
+
+   private:
+    Stream& stream_;
+    Layer::State state_ = Layer::State::wait_to_read;
+    boost::system::error_code error_;
+  };
+  [[nodiscard]] Open open(std::unique_ptr<Layer> layer) noexcept { return Open(*this, std::move(layer)); }
+  [[nodiscard]] const Layer* layer() const noexcept { return layer_.get(); }
   void observe(Observer* observer) noexcept { observer_ = observer; }
 
   // Input
@@ -95,12 +115,12 @@ class Stream {
 
   // Output
 
-  static constexpr std::size_t max_pieces = 4;
+  static constexpr std::size_t max_pieces = Layer::max_pieces;
 
   /// Writes every byte of up to max_pieces pieces. Errors: network, timed_out.
   class Write {
    public:
-    using Pieces = std::array<std::string_view, max_pieces>;
+    using Pieces = Layer::Pieces;
     Write(Stream& stream, const Pieces& pieces) noexcept;
     bool await_ready() noexcept;
     void await_suspend(std::coroutine_handle<> waiting);
@@ -109,8 +129,11 @@ class Stream {
    private:
     void start();
     void advance(std::size_t bytes) noexcept;
+    bool write_through_layer() noexcept;
+    bool write_to_socket() noexcept;
     Stream& stream_;
     std::array<boost::asio::const_buffer, max_pieces> pieces_{};
+    bool reads_first_ = false;  // the layer goes on only when the socket has more
     std::size_t left_ = 0;
     boost::system::error_code error_;
     std::coroutine_handle<> waiting_;
@@ -165,6 +188,10 @@ class Stream {
   [[nodiscard]] Finish finish() noexcept { return Finish(*this); }
 
  private:
+  void start_read();
+  bool read_through_layer(bool at_once);
+  template <class Handler>
+  void wait_for_socket(Layer::State what, Handler handler);
   void on_read(const boost::system::error_code& error, std::size_t bytes);
   [[nodiscard]] boost::system::error_code explain(const boost::system::error_code& error) const noexcept;
   static void expired(void* owner) noexcept;
@@ -173,6 +200,7 @@ class Stream {
 
   Loop& loop_;
   Socket socket_;
+  std::unique_ptr<Layer> layer_;
   std::size_t block_size_;
   Block block_;
   std::size_t begin_ = 0;

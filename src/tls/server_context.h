@@ -1,0 +1,75 @@
+#pragma once
+
+#include <openssl/ssl.h>
+
+#include <array>
+#include <chrono>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "tls/certificates.h"
+#include "tls/session.h"
+
+namespace gateway::tls {
+
+/// Tells which certificate answers for a name. Asked on the thread that shakes hands.
+class CertificateSource {
+ public:
+  virtual ~CertificateSource() = default;
+  /// Never null. `server_name` as the client sent it; empty when it sent none. Valid until the caller returns to its loop.
+  [[nodiscard]] virtual const ServerCertificate* certificate_for(std::string_view server_name) const = 0;
+};
+
+/// What session tickets are sealed with. The first seals new ones, all of them open old ones.
+struct TicketKey {
+  std::array<unsigned char, 16> name;
+  std::array<unsigned char, 32> cipher;
+  std::array<unsigned char, 32> mac;
+  static TicketKey random();
+};
+using TicketKeys = std::vector<TicketKey>;
+
+/// How the gateway speaks TLS to those who connect.
+struct ServerOptions {
+  std::string ciphers;       ///< of TLS 1.2 and before, as OpenSSL lists them; empty: OpenSSL's own choice
+  std::string ciphersuites;  ///< of TLS 1.3; empty: OpenSSL's own choice
+  int oldest = TLS1_2_VERSION;
+  int newest = TLS1_3_VERSION;
+  bool prefer_server_ciphers = false;
+  bool tickets = true;
+  std::chrono::seconds session_timeout{86400};
+  std::string dh_parameters;  ///< PEM, or the name of a group; empty: by the size of the certificate's key
+};
+
+/// One worker's side of all its TLS handshakes. Its thread is the worker's.
+class ServerContext {
+ public:
+  /// `source` must live as long. Errors: a cipher or a version that OpenSSL does not know.
+  static Result<std::unique_ptr<ServerContext>> make(const ServerOptions& options, const CertificateSource& source);
+
+  /// A session that waits for the client's greeting. `http2`: whether it may be agreed on.
+  [[nodiscard]] std::unique_ptr<Session> accept(int socket, bool http2) const;
+  void set_ticket_keys(TicketKeys keys) { keys_ = std::move(keys); }
+
+ private:
+  struct ContextDeleter {
+    void operator()(SSL_CTX* context) const noexcept { SSL_CTX_free(context); }
+  };
+  ServerContext(SSL_CTX* context, const CertificateSource& source) : context_(context), source_(source) {}
+
+  static int choose_certificate(SSL* ssl, void* self);
+  static int choose_protocol(SSL* ssl, const unsigned char** chosen, unsigned char* size, const unsigned char* offered, unsigned offered_size, void* self);
+  static int seal_ticket(SSL* ssl, unsigned char* name, unsigned char* iv, EVP_CIPHER_CTX* cipher, EVP_MAC_CTX* mac, int sealing);
+
+  std::unique_ptr<SSL_CTX, ContextDeleter> context_;
+  const CertificateSource& source_;
+  TicketKeys keys_;
+};
+
+/// Parses the groups of the setting ssl_cipher_suite. Null: there is no such suite.
+[[nodiscard]] bool apply_cipher_suite(std::string_view suite, ServerOptions& options);
+
+}  // namespace gateway::tls
