@@ -16,6 +16,12 @@ DataPlane::~DataPlane() {
 }
 
 Status DataPlane::listen(const std::vector<Listen>& addresses, const DataPlane* before) {
+  // As Kong's listeners of one kind share a server block: who speaks HTTP/2 at one of them does at all.
+  const bool http2 = std::any_of(addresses.begin(), addresses.end(), [](const Listen& each) { return each.http2; });
+  for (const auto& worker : workers_) {
+    const Status prepared = worker->prepare_tls();
+    if (!prepared) return prepared.error();
+  }
   for (const Listen& each : addresses) {
     Place place;
     place.asked = each.address;
@@ -25,7 +31,7 @@ Status DataPlane::listen(const std::vector<Listen>& addresses, const DataPlane* 
     for (std::size_t i = 0; i < place.sockets.size(); ++i) {
       Result<net::ListeningSocket> copy = place.sockets[i].duplicate();
       if (!copy) return copy.error();
-      workers_[i % workers_.size()]->listen(std::move(*copy));
+      workers_[i % workers_.size()]->listen(std::move(*copy), {{}, each.tls, http2, each.proxy_protocol});
     }
     places_.push_back(std::move(place));
   }
@@ -75,6 +81,10 @@ void DataPlane::drain(std::chrono::milliseconds longest) {
   // These copies would keep the ports open, and catch connections nobody accepts.
   places_.clear();
   for (const auto& worker : workers_) worker->drain();
+}
+
+void DataPlane::set_ticket_keys(const tls::TicketKeys& keys) {
+  for (const auto& worker : workers_) worker->set_ticket_keys(keys);
 }
 
 void DataPlane::keep_time() {

@@ -32,6 +32,7 @@ class DataPlane {
   void worker_ended() noexcept { --running_; }  ///< control thread
 
   [[nodiscard]] const std::vector<std::unique_ptr<proxy::Worker>>& workers() const noexcept { return workers_; }
+  void set_ticket_keys(const tls::TicketKeys& keys);
   void reopen_log();
   [[nodiscard]] std::vector<std::string> addresses() const;
 

@@ -2,6 +2,8 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "admin/answers.h"
 #include "app/node.h"
 #include "version.h"
@@ -9,12 +11,12 @@
 namespace gateway::app {
 namespace {
 
-Status listen(http::Server& server, const std::vector<Listen>& addresses, const char* what) {
+Status listen(http::Server& server, const std::vector<Listen>& addresses, const tls::ServerContext* tls, const char* what) {
   for (const Listen& each : addresses) {
     Result<net::ListeningSocket> socket = net::ListeningSocket::open(each.address, each.backlog);
     if (!socket) return socket.error();
     log::notice("{} listens at {}", what, socket->local_address().to_string());
-    server.listen(std::move(*socket));
+    server.listen(std::move(*socket), each.tls ? tls : nullptr);
   }
   server.start();
   return {};
@@ -132,6 +134,19 @@ Task<http::Reply> Node::status_of(const http::ServerRequest& request) {
   co_return co_await status_api_->handle(request.head, request.body);
 }
 
+// Null: none of the addresses wants it.
+Result<std::unique_ptr<Node::Secured>> Node::secure(const std::vector<Listen>& addresses, const std::string& family) {
+  if (std::none_of(addresses.begin(), addresses.end(), [](const Listen& each) { return each.tls; })) return std::unique_ptr<Secured>();
+  Result<tls::ServerCertificatePtr> certificate = listener_certificate(settings_, family);
+  if (!certificate) return certificate.error();
+  auto secured = std::make_unique<Secured>(Secured{OneCertificate(std::move(*certificate)), nullptr});
+  Result<std::unique_ptr<tls::ServerContext>> context = tls::ServerContext::make(tls_options(settings_), secured->certificate);
+  if (!context) return context.error();
+  secured->context = std::move(*context);
+  secured->context->set_ticket_keys(ticket_keys_);
+  return secured;
+}
+
 Status Node::start_interfaces() {
   writer_.emplace(*store_, *pool_, [this](const std::vector<store::Change>& changes) {
     publisher_->changed(changes);
@@ -143,9 +158,15 @@ Status Node::start_interfaces() {
   options.max_body_bytes = settings_.admin_max_body_bytes;
   admin_server_.emplace(control_, options, [this](const http::ServerRequest& request) { return administer(request); });
   status_server_.emplace(control_, options, [this](const http::ServerRequest& request) { return tell_status(request); });
-  const Status admin = listen(*admin_server_, settings_.admin_listen, "admin");
+  Result<std::unique_ptr<Secured>> admin_tls = secure(settings_.admin_listen, "admin_");
+  if (!admin_tls) return admin_tls.error();
+  Result<std::unique_ptr<Secured>> status_tls = secure(settings_.status_listen, "status_");
+  if (!status_tls) return status_tls.error();
+  admin_tls_ = std::move(*admin_tls);
+  status_tls_ = std::move(*status_tls);
+  const Status admin = listen(*admin_server_, settings_.admin_listen, admin_tls_ ? admin_tls_->context.get() : nullptr, "admin");
   if (!admin) return admin;
-  return listen(*status_server_, settings_.status_listen, "status");
+  return listen(*status_server_, settings_.status_listen, status_tls_ ? status_tls_->context.get() : nullptr, "status");
 }
 
 }  // namespace gateway::app

@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
@@ -133,6 +134,12 @@ Status Node::start_data_plane() {
   if (!settings_.values.errors.empty()) return refused(settings_.values.errors.front());
   Result<std::unique_ptr<telemetry::LogFile>> access_log = telemetry::LogFile::open(settings_.proxy_access_log);
   if (!access_log) return access_log.error();
+  const bool secured = std::any_of(settings_.proxy_listen.begin(), settings_.proxy_listen.end(), [](const Listen& each) { return each.tls; });
+  if (secured) {
+    Result<tls::ServerCertificatePtr> certificate = listener_certificate(settings_, "");
+    if (!certificate) return certificate.error();
+    options.proxy.default_certificate = std::move(*certificate);
+  }
   auto plane = std::make_unique<DataPlane>(std::move(options), settings_.workers, std::move(*access_log));
   DataPlane* before = planes_.empty() ? nullptr : planes_.back().get();
   const Status listening = plane->listen(settings_.proxy_listen, before);
@@ -140,6 +147,7 @@ Status Node::start_data_plane() {
   for (const auto& worker : plane->workers()) {
     population_->add_worker(worker->executor());
     worker->replace(current_);
+    worker->set_ticket_keys(ticket_keys_);
   }
   for (const std::string& address : plane->addresses()) log::notice("proxy listens at {}", address);
   DataPlane& started = *plane;
@@ -155,6 +163,7 @@ Status Node::run(std::function<void()> ready) {
     if (!done) return done;
   }
   pool_.emplace(settings_.blocking_threads);
+  rotate_ticket_keys();
   for (const auto step : {&Node::build_configuration, &Node::start_interfaces, &Node::start_data_plane}) {
     const Status done = (this->*step)();
     if (done) continue;
@@ -172,7 +181,20 @@ Status Node::run(std::function<void()> ready) {
   return {};
 }
 
+// A ticket's key is a key to all that was said under it: it lives for a day, and seals for an hour.
+void Node::rotate_ticket_keys() {
+  constexpr std::size_t kept = 25;
+  ticket_keys_.insert(ticket_keys_.begin(), tls::TicketKey::random());
+  if (ticket_keys_.size() > kept) ticket_keys_.pop_back();
+  for (const auto& plane : planes_) plane->set_ticket_keys(ticket_keys_);
+  for (const Secured* each : {admin_tls_.get(), status_tls_.get()}) {
+    if (each != nullptr) each->context->set_ticket_keys(ticket_keys_);
+  }
+}
+
 void Node::every_second() {
+  constexpr unsigned seconds_between_ticket_keys = 3600;
+  if (seconds_ % seconds_between_ticket_keys == seconds_between_ticket_keys - 1) rotate_ticket_keys();
   admin_log_->flush();
   status_log_->flush();
   for (const auto& plane : planes_) plane->keep_time();

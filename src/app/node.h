@@ -12,6 +12,7 @@
 #include "app/data_plane.h"
 #include "app/file_appender.h"
 #include "app/settings/settings.h"
+#include "app/tls_options.h"
 #include "base/blocking_pool.h"
 #include "entity/type.h"
 #include "http/server/server.h"
@@ -59,6 +60,14 @@ class Node {
   void worker_ended(DataPlane& plane);
   void publish(const snapshot::SnapshotPtr& next);
   void every_second();
+  void rotate_ticket_keys();
+
+  /// What an interface of the node's own speaks TLS with.
+  struct Secured {
+    OneCertificate certificate;
+    std::unique_ptr<tls::ServerContext> context;
+  };
+  Result<std::unique_ptr<Secured>> secure(const std::vector<Listen>& addresses, const std::string& family);
 
   Settings settings_;
   Sources sources_;
@@ -84,8 +93,11 @@ class Node {
   std::optional<admin::Writer> writer_;
   std::optional<admin::Api> api_;
   std::optional<admin::Api> status_api_;
+  std::unique_ptr<Secured> admin_tls_;
+  std::unique_ptr<Secured> status_tls_;
   std::optional<http::Server> admin_server_;
   std::optional<http::Server> status_server_;
+  tls::TicketKeys ticket_keys_;                   // of all listeners, newest first
   std::list<std::unique_ptr<DataPlane>> planes_;  // the last one takes new connections
   snapshot::SnapshotPtr current_;
   std::int64_t retired_accepted_ = 0;  // of planes that have gone

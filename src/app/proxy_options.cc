@@ -6,6 +6,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "app/tls_options.h"
 #include "version.h"
 
 namespace gateway::app {
@@ -103,6 +104,7 @@ void read_trust(Reader& read, proxy::Options& out) {
     }
   }
   out.real_ip_header = read.text("real_ip_header");
+  out.real_ip_by_proxy_protocol = out.real_ip_header == "proxy_protocol";
   out.real_ip_recursive = read.flag("real_ip_recursive");
 }
 
@@ -213,6 +215,7 @@ DataPathOptions data_path_options(Settings& settings) {
   proxy.error_templates = {read.file("error_template_json"), read.file("error_template_html"), read.file("error_template_xml"),
                            read.file("error_template_plain")};
   read_trust(read, proxy);
+  proxy.tls = tls_options(settings);
   read_port_maps(read, proxy);
   proxy.keepalive.idle_per_peer = read.size("upstream_keepalive_pool_size");
   proxy.keepalive.requests = static_cast<unsigned>(read.size("upstream_keepalive_max_requests"));

@@ -1,8 +1,9 @@
 #include "proxy/answer.h"
 
+#include "base/log.h"
 #include "base/uuid.h"
 #include "http/path.h"
-#include "proxy/connection.h"
+#include "proxy/client.h"
 #include "proxy/error_page.h"
 #include "proxy/forward.h"
 #include "proxy/reply.h"
@@ -112,7 +113,7 @@ Task<void> refuse(Request& request, Flow flow) {
 }
 
 Task<void> refuse(Request& request, unsigned status, std::string_view message, Raised raised) {
-  http::Reply reply = render_error(status, message, request.exchange.request_id, request.head, raised, request.connection.worker().options());
+  http::Reply reply = render_error(status, message, request.exchange.request_id, request.head, raised, request.client.worker().options());
   co_await send_reply(request, reply);
 }
 
@@ -125,9 +126,17 @@ void choose_global_plugins(Request& request) {
   }
 }
 
+Task<void> refuse_unread(Request& request, unsigned status, std::string_view why) {
+  log::info("refused a request from {}: {}", request.connection_facts.peer_ip, why);
+  request.config = request.client.worker().snapshot().pin();
+  request.exchange.request_id = {request.id, sizeof request.id};
+  choose_global_plugins(request);
+  co_await refuse(request, status, standard_message(status), Raised::by_http);
+}
+
 Task<void> answer(Request& request) {
-  const Options& options = request.connection.worker().options();
-  request.config = request.connection.worker().snapshot().pin();
+  const Options& options = request.client.worker().options();
+  request.config = request.client.worker().snapshot().pin();
   request.exchange.request_id = {request.id, sizeof request.id};
   request.exchange.body = &request.body;
 

@@ -32,7 +32,7 @@ bool is_trusted(std::string_view ip, const Options& options) {
 }
 
 void resolve_client_address(plugin::Connection& facts, const http::Headers& headers, const Options& options) {
-  if (!facts.trusted) return;
+  if (!facts.trusted || options.real_ip_by_proxy_protocol) return;
   const http::Header* header = headers.find(options.real_ip_header);
   if (header == nullptr) return;
   // The last entry was added by the peer itself; recursively, by whom we trust.

@@ -1,6 +1,6 @@
 #include "proxy/finish.h"
 
-#include "proxy/connection.h"
+#include "proxy/client.h"
 #include "proxy/reply.h"
 #include "proxy/worker.h"
 #include "telemetry/access_log.h"
@@ -76,7 +76,7 @@ bool anybody_logs(const Request& request) {
 }  // namespace
 
 void finish(Request& request) noexcept {
-  Worker& worker = request.connection.worker();
+  Worker& worker = request.client.worker();
   worker.count_request();
   const bool logs = anybody_logs(request);
   if (!logs && !worker.access_log().enabled()) return;

@@ -3,8 +3,9 @@
 #include <boost/asio/error.hpp>
 
 #include "base/log.h"
-#include "proxy/connection.h"
+#include "proxy/client.h"
 #include "proxy/error_page.h"
+#include "proxy/h1_upstream.h"
 #include "proxy/head_writer.h"
 #include "proxy/relay.h"
 #include "proxy/reply.h"
@@ -36,12 +37,7 @@ bool timed_out(const Error& error) { return error.code == boost::asio::error::ti
 
 class Forwarding {
  public:
-  explicit Forwarding(Request& request)
-      : request_(request),
-        worker_(request.connection.worker()),
-        service_(request.upstream->service),
-        client_(request.connection.stream()),
-        head_(&request.arena) {}
+  explicit Forwarding(Request& request) : request_(request), worker_(request.client.worker()), service_(request.upstream->service), head_(&request.arena) {}
 
   Task<void> run();
 
@@ -49,7 +45,6 @@ class Forwarding {
   Task<bool> gather_body();
   void prepare();
   Task<bool> resolve();
-  Task<Status> send_pieces(net::Stream& stream);
   Task<Status> send_chunked(net::Stream& stream);
   Task<Attempt> converse(ConnectionPtr connection);
   Task<void> give_up();
@@ -59,7 +54,6 @@ class Forwarding {
   Request& request_;
   Worker& worker_;
   const entity::Service& service_;
-  net::Stream& client_;
   net::SocketAddress peer_;
   Output head_;
   bool sent_ = false;         // some of the request left on the current connection
@@ -90,7 +84,7 @@ Task<bool> Forwarding::gather_body() {
   const Result<bool> whole = co_await request_.body.gather(limit);
   if (whole) co_return true;
   failure_ = status_of(whole.error());
-  if (failure_ == 0) request_.connection.client_left();
+  if (failure_ == 0) request_.client.left();
   co_return false;
 }
 
@@ -108,7 +102,7 @@ Task<void> Forwarding::run() {
     sent_ = false;
     Result<ConnectionPtr> connection = fresh ? ConnectionPtr() : worker_.pool().take(peer_);
     if (!*connection) connection = co_await worker_.pool().connect(peer_, service_.connect_timeout);
-    if (request_.connection.client_gone()) {
+    if (request_.client.gone()) {
       if (connection) Pool::discard(std::move(*connection));
       break;
     }
@@ -119,7 +113,7 @@ Task<void> Forwarding::run() {
       outcome = after_failure(connection.error(), false);
     }
     if (outcome == Attempt::done) co_return;
-    if (outcome == Attempt::failed || request_.connection.client_gone()) break;
+    if (outcome == Attempt::failed || request_.client.gone()) break;
     // A stale connection says nothing about the peer: one more attempt, on one that cannot be stale.
     if (outcome == Attempt::stale) {
       fresh = true;
@@ -157,7 +151,7 @@ void Forwarding::note_try(const net::SocketAddress& peer) {
 Attempt Forwarding::after_failure(const Error& error, bool reused) {
   failure_ = timed_out(error) ? 504 : 502;
   request_.tries.back().failed_with = failure_;
-  if (request_.connection.client_gone()) return Attempt::failed;
+  if (request_.client.gone()) return Attempt::failed;
   log::error("{} while talking to {} for {}", error.to_string(), service_.host, request_.exchange.request_id);
   if (request_.body.started()) return Attempt::failed;
   // It answered, if badly: asking the next one is for peers that did not.
@@ -166,25 +160,12 @@ Attempt Forwarding::after_failure(const Error& error, bool reused) {
   return reused && !timed_out(error) ? Attempt::stale : Attempt::try_again;
 }
 
-// A body in several pieces, or one that has trailers.
-Task<Status> Forwarding::send_pieces(net::Stream& stream) {
-  if (!request_.body.trailers().empty()) co_return co_await send_chunked(stream);
-  const std::string_view head = head_;
-  Status sent = co_await stream.write(head);
-  for (const std::string_view piece : request_.body.pieces()) {
-    if (!sent) break;
-    sent = co_await stream.write(piece);
-  }
-  co_return sent;
-}
-
 // A body in memory that goes out in chunks all the same, for the sake of its trailers.
 Task<Status> Forwarding::send_chunked(net::Stream& stream) {
   Output out(head_, &request_.arena);
   char size[20];
-  for (const std::string_view piece : request_.body.pieces()) {
-    if (!piece.empty()) out.append(write_chunk_size(size, piece.size())).append(piece).append("\r\n");
-  }
+  const std::string_view piece = request_.body.piece();
+  if (!piece.empty()) out.append(write_chunk_size(size, piece.size())).append(piece).append("\r\n");
   out += "0\r\n";
   for (const http::Header& trailer : request_.body.trailers()) out.append(trailer.name).append(": ").append(trailer.value).append("\r\n");
   out += "\r\n";
@@ -195,32 +176,33 @@ Task<Status> Forwarding::send_chunked(net::Stream& stream) {
 
 Task<Attempt> Forwarding::converse(ConnectionPtr connection) {
   net::Stream& stream = connection->stream();
-  request_.connection.watch_for(&stream);
+  H1Upstream side(request_, stream);
+  request_.client.watch_for(&side);
   const bool reused = connection->reused();
   stream.write_timeout(service_.write_timeout);
   sent_ = true;
   Status sent;
-  if (request_.body.buffered() && (request_.body.pieces().size() > 1 || !request_.body.trailers().empty())) {
-    sent = co_await send_pieces(stream);
+  if (request_.body.buffered() && !request_.body.trailers().empty()) {
+    sent = co_await send_chunked(stream);
   } else {
     // Nearly always: the head, and the body that came with it, in one write.
     const std::string_view head = head_;
-    const std::string_view body = request_.body.buffered() && !request_.body.pieces().empty() ? request_.body.pieces().front() : std::string_view{};
+    const std::string_view body = request_.body.buffered() ? request_.body.piece() : std::string_view{};
     sent = co_await stream.write(head, body);
   }
   // A peer may answer before it has read everything and close: its answer counts.
   if (!sent && sent.error().code == boost::asio::error::timed_out) {
-    request_.connection.watch_for(nullptr);
+    request_.client.watch_for(nullptr);
     Pool::discard(std::move(connection));
     co_return after_failure(sent.error(), reused);
   }
 
-  Upload upload(request_, stream, service_.read_timeout);
+  Upload upload(request_, side, service_.read_timeout);
   if (!request_.body.buffered()) upload.start();
-  Relay relay(request_, stream, service_.read_timeout);
+  Relay relay(request_, side, service_.read_timeout);
   const Result<Relay::End> end = co_await relay.run(upload);
   co_await upload.stop();
-  request_.connection.watch_for(nullptr);
+  request_.client.watch_for(nullptr);
 
   if (end) {
     if (*end == Relay::End::keep && upload.complete()) {
@@ -245,7 +227,7 @@ Task<Attempt> Forwarding::converse(ConnectionPtr connection) {
 }
 
 Task<void> Forwarding::give_up() {
-  if (request_.connection.client_gone()) {
+  if (request_.client.gone()) {
     request_.client_gone = request_.close_after = true;
     request_.status = 499;
     co_return;

@@ -10,6 +10,7 @@
 #include "http/h1/request_parser.h"
 #include "net/ip.h"
 #include "telemetry/access_log.h"
+#include "tls/server_context.h"
 #include "upstream/pool.h"
 
 namespace gateway::proxy {
@@ -52,8 +53,12 @@ struct Options {
   net::CidrSet trusted;  ///< peers whose X-Forwarded-* and real-ip headers count
   bool trust_unix = false;
   std::string real_ip_header = "X-Real-IP";
+  bool real_ip_by_proxy_protocol = false;  ///< instead of a header (real_ip_header = proxy_protocol)
   bool real_ip_recursive = false;
   std::unordered_map<std::uint16_t, std::uint16_t> port_maps;  ///< listener port to the port told upstream
+
+  tls::ServerOptions tls;
+  tls::ServerCertificatePtr default_certificate;  ///< where no name picks another; null without a TLS listener
 
   upstream::Pool::Limits keepalive;
   telemetry::LogFormat access_log_format = telemetry::LogFormat::plain;

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "http/h1/writer.h"
-#include "proxy/connection.h"
+#include "proxy/client.h"
 #include "proxy/error_page.h"
 #include "proxy/head_writer.h"
 #include "proxy/worker.h"
@@ -57,7 +57,7 @@ void filter_headers(Request& request, unsigned& status, http::Headers& headers) 
 }
 
 void add_own_headers(Request& request, http::Headers& headers, plugin::Record::Source source) {
-  const Options& options = request.connection.worker().options();
+  const Options& options = request.client.worker().options();
   const HeaderTokens& tokens = options.headers;
   http::Arena& arena = request.arena;
   const Steady::time_point now = request.answered ? *request.answered : Steady::now();
@@ -90,11 +90,11 @@ Task<void> send_reply(Request& request, http::Reply& reply) {
   if (reply.negotiate) {
     const std::string message = reply.body.empty() ? default_message(reply.status) : std::move(reply.body);
     http::Reply rendered =
-        render_error(reply.status, message, request.exchange.request_id, request.head, Raised::by_gateway, request.connection.worker().options());
+        render_error(reply.status, message, request.exchange.request_id, request.head, Raised::by_gateway, request.client.worker().options());
     rendered.headers = std::move(reply.headers);
     reply = std::move(rendered);
   }
-  if (!request.body.complete() || request.connection.draining()) request.close_after = true;
+  if (!request.body.complete() || request.client.draining()) request.close_after = true;
 
   http::Headers& headers = request.sent_headers.emplace(request.arena);
   headers.reserve(24);
@@ -110,26 +110,18 @@ Task<void> send_reply(Request& request, http::Reply& reply) {
   headers.remove(Name::content_length);
   if (may_have_body(status)) headers.add(Name::content_length, number(request.arena, static_cast<std::int64_t>(reply.body.size())));
   add_own_headers(request, headers, plugin::Record::Source::kong);
-  if (headers.find(Name::connection) == nullptr) headers.add(Name::connection, request.close_after ? "close" : "keep-alive");
-
-  Output out(&request.arena);
-  out.reserve(1024);
-  write_response_head(out, status, http::reason_phrase(status), headers);
+  Answer answer(request);
+  answer.status = status;
+  answer.reason = http::reason_phrase(status);
+  answer.headers = &headers;
+  answer.has_body = may_have_body(status) && request.head.method != "HEAD";
+  answer.of_known_length = true;
+  request.client.frame(answer);
   request.status = status;
   request.response_started = true;
-  const bool with_body = may_have_body(status) && request.head.method != "HEAD";
-  const std::string_view body = with_body ? std::string_view(reply.body) : std::string_view{};
-  net::Stream& client = request.connection.stream();
-  client.never_expires();  // a body that is read no further may have left a deadline behind
-  request.connection.writes();
-  const std::string_view head = out;
-  const Status sent = co_await client.write(head, body);
-  if (sent) {
-    request.sent_head_bytes = out.size();
-    request.sent_bytes += out.size() + body.size();
-  } else {
-    request.close_after = request.client_gone = true;
-  }
+  const std::string_view body = reply.body;
+  const Status sent = co_await request.client.send(answer, body, true);
+  if (!sent) request.close_after = request.client_gone = true;
 }
 
 }  // namespace gateway::proxy

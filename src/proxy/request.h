@@ -3,6 +3,7 @@
 #include <array>
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -19,18 +20,19 @@
 
 namespace gateway::proxy {
 
-class Connection;
+class Client;
+class Worker;
 
 /// All that belongs to one request, from its first byte to its log line. Lives on one worker; its memory is
 /// used again by the next request.
 struct Request {
-  Request(Connection& connection, const plugin::Connection& facts);
+  Request(Client& client, const plugin::Connection& facts) : client(client), connection_facts(facts), exchange(head, arena, connection_facts), body(arena) {}
 
   // The arena's first piece lies in the request itself: an ordinary request takes no other memory.
   std::array<char, 6144> memory;
   http::Arena arena{memory.data(), memory.size()};
 
-  Connection& connection;
+  Client& client;
   plugin::Connection connection_facts;  ///< the client's address may differ from request to request
   http::RequestHead head{arena};
   plugin::Exchange exchange;
@@ -70,5 +72,12 @@ struct Request {
   std::pmr::vector<plugin::Try> tries{&arena};
   plugin::Record::Source source = plugin::Record::Source::kong;
 };
+
+/// Requests live in memory that goes round: freed back to the worker they came from.
+struct RequestDeleter {
+  Worker* worker;
+  void operator()(Request* request) const noexcept;
+};
+using RequestPtr = std::unique_ptr<Request, RequestDeleter>;
 
 }  // namespace gateway::proxy

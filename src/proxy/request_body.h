@@ -1,20 +1,12 @@
 #pragma once
 
-#include <chrono>
 #include <cstdint>
-#include <memory_resource>
-#include <optional>
 #include <string>
 #include <string_view>
-#include <utility>
-#include <vector>
 
 #include "base/result.h"
 #include "base/task.h"
-#include "http/h1/body_decoder.h"
 #include "http/message.h"
-#include "net/block_pool.h"
-#include "net/stream.h"
 #include "plugin/exchange.h"
 
 namespace gateway::proxy {
@@ -26,25 +18,35 @@ enum class BodyError { malformed = 1, too_large, ended_early };
 /// What a client is told when its body failed so: 400, 408 or 413; 0 when there is nobody to tell.
 [[nodiscard]] unsigned status_of(const Error& error) noexcept;
 
-/// A request's body as it comes from the client: whole when it came with the head, else piece by piece.
+/// Where a request's body comes from: the client's connection, as its version of HTTP frames it.
+class BodySource {
+ public:
+  virtual ~BodySource() = default;
+  /// The next piece, valid until the next call or release(); empty at the end. Errors: BodyError, or the network's; Origin::client.
+  virtual Task<Result<std::string_view>> read() = 0;
+  /// All of it has been read: another request may follow.
+  [[nodiscard]] virtual bool complete() const noexcept = 0;
+  /// Bytes of it so far, without framing.
+  [[nodiscard]] virtual std::uint64_t received() const noexcept = 0;
+  /// Nobody looks at the piece given out last any more.
+  virtual void release() noexcept = 0;
+  /// All of it has been used: from here on the connection tells when the client leaves, or what it asks next.
+  virtual void finish() noexcept = 0;
+  /// Ends the wait for a piece, if there is one, with operation_aborted.
+  virtual void interrupt() noexcept = 0;
+};
+
+/// A request's body: whole when it came with the head, else piece by piece.
 ///
-/// Errors of next() and read_all(): BodyError, or the network's; Origin::client.
+/// Errors of next() and read_all(): those of its source.
 class RequestBody final : public plugin::BodyReader {
  public:
-  struct Limits {
-    std::uint64_t max_bytes = 0;  ///< zero: none
-    std::chrono::milliseconds timeout{60000};
-  };
+  explicit RequestBody(http::Arena& arena) : arena_(arena), trailers_(arena) {}
 
-  RequestBody(net::Stream& client, http::Arena& arena) : client_(client), arena_(arena), trailers_(arena) {}
-
-  /// Looks at what came with the head, the `size` bytes at `rest`: true when the body is in there whole,
-  /// `taken()` bytes of it. Then the caller keeps those bytes, which may have been rearranged, alive.
-  Result<bool> begin(const http::Framing& framing, char* rest, std::size_t size, const Limits& limits);
-  [[nodiscard]] std::size_t taken() const noexcept { return taken_; }
-
-  /// To be called before the first next() where the client waits for 100 (Continue).
-  void on_first_read(bool send_continue) noexcept { send_continue_ = send_continue; }
+  /// Without a body, or with one that is all here.
+  void begin(const http::Framing& framing, std::string_view whole);
+  /// With one that comes from `source`, which must live as long.
+  void begin(const http::Framing& framing, BodySource& source);
 
   /// The next piece, valid until the next call; empty at the end.
   Task<Result<std::string_view>> next();
@@ -56,41 +58,42 @@ class RequestBody final : public plugin::BodyReader {
 
   [[nodiscard]] bool exists() const noexcept { return framing_.kind != http::Framing::Kind::none; }
   /// All of it has been read from the client's connection: another request may follow.
-  [[nodiscard]] bool complete() const noexcept { return complete_; }
+  [[nodiscard]] bool complete() const noexcept { return !abandoned_ && (source_ == nullptr || source_->complete()); }
   /// Nobody looks at the piece given out last any more: what follows it on the connection may be the next request.
-  void release_piece() noexcept { client_.consume(std::exchange(consume_next_, 0)); }
+  void release_piece() noexcept {
+    if (source_ != nullptr) source_->release();
+  }
+  void finish() noexcept {
+    if (source_ != nullptr) source_->finish();
+  }
+  void interrupt() noexcept {
+    if (source_ != nullptr) source_->interrupt();
+  }
   /// Nothing more is to be read from this connection.
-  void abandon() noexcept { complete_ = false; }
+  void abandon() noexcept { abandoned_ = true; }
   /// In memory and whole: can be sent, and sent again.
   [[nodiscard]] bool buffered() const noexcept { return buffered_; }
-  [[nodiscard]] const std::pmr::vector<std::string_view>& pieces() const noexcept { return pieces_; }
-  [[nodiscard]] std::uint64_t buffered_size() const noexcept;
+  /// What of it is in memory; empty when that is nothing.
+  [[nodiscard]] std::string_view piece() const noexcept { return piece_; }
   [[nodiscard]] const http::Framing& framing() const noexcept { return framing_; }
   [[nodiscard]] const http::Headers& trailers() const noexcept { return trailers_; }
-  [[nodiscard]] std::uint64_t received() const noexcept { return received_; }
+  [[nodiscard]] http::Headers& trailers() noexcept { return trailers_; }
+  [[nodiscard]] std::uint64_t received() const noexcept { return source_ != nullptr ? source_->received() : size_; }
   /// Some of it has been given out by next(): it cannot be sent again.
   [[nodiscard]] bool started() const noexcept { return started_; }
 
  private:
-  Task<Result<std::string_view>> read_piece();
-  void join_pieces(char* memory) noexcept;
-
-  net::Stream& client_;
   http::Arena& arena_;
   http::Framing framing_;
-  Limits limits_;
-  std::optional<http::h1::BodyDecoder> decoder_;
-  std::pmr::vector<std::string_view> pieces_{&arena_};
+  BodySource* source_ = nullptr;
+  std::string_view piece_;
   http::Headers trailers_;
   std::string whole_;  // of gather, or what replaced it
-  std::size_t taken_ = 0;
-  std::size_t next_piece_ = 0;
-  std::size_t consume_next_ = 0;  // bytes of the stream that the last piece covered
-  std::uint64_t received_ = 0;
-  bool complete_ = true;
+  std::uint64_t size_ = 0;
+  bool abandoned_ = false;
   bool buffered_ = true;
   bool started_ = false;
-  bool send_continue_ = false;
+  bool piece_given_ = false;
 };
 
 }  // namespace gateway::proxy

@@ -1,7 +1,7 @@
 #include <coroutine>
 #include <utility>
 
-#include "proxy/connection.h"
+#include "net/deadline.h"
 #include "proxy/relay.h"
 #include "proxy/worker.h"
 
@@ -9,19 +9,21 @@ namespace gateway::proxy {
 namespace {
 
 /// What both directions share: their end, when either side fails or nothing has moved for too long.
-struct Common {
-  net::Stream& client;
+struct Tunnel {
+  Client& client;
   net::Stream& upstream;
+  Answer& answer;
   std::chrono::milliseconds idle;
   bool over = false;  // a wait that had ended already when it was cancelled does not see that
   net::Deadline deadline;
 
-  Common(net::Loop& loop, net::Stream& client_side, net::Stream& upstream_side, std::chrono::milliseconds longest)
+  Tunnel(Client& client_side, net::Stream& upstream_side, Answer& begun, std::chrono::milliseconds longest)
       : client(client_side),
         upstream(upstream_side),
+        answer(begun),
         idle(longest),
         deadline(
-            loop.deadlines(), [](void* tunnel) { static_cast<Common*>(tunnel)->end(); }, this) {
+            client_side.worker().loop().deadlines(), [](void* tunnel) { static_cast<Tunnel*>(tunnel)->end(); }, this) {
     deadline.set(idle);
   }
 
@@ -30,41 +32,49 @@ struct Common {
     client.cancel();
     upstream.cancel();
   }
+  Task<void> down();
+  Task<void> up();
 };
 
-/// One direction of a tunnel. Ends with its source.
-struct Direction {
-  net::Stream& from;
-  net::Stream& to;
-  Common& common;
-  std::uint64_t moved = 0;
-};
-
-Task<void> pump(Direction& direction) {
-  while (!direction.common.over) {
-    const std::string_view data = direction.from.data();
+Task<void> Tunnel::down() {
+  while (!over) {
+    const std::string_view data = upstream.data();
     if (!data.empty()) {
-      direction.common.deadline.set(direction.common.idle);
-      const Status sent = co_await direction.to.write(data);
+      deadline.set(idle);
+      const Status sent = co_await client.send(answer, data, false);
       if (!sent) break;
-      direction.moved += data.size();
-      direction.from.consume(data.size());
+      upstream.consume(data.size());
       continue;
     }
-    if (direction.from.ended()) {
-      direction.to.shutdown_send();
+    if (upstream.ended()) {
+      client.end_sending();
       co_return;
     }
-    const Result<bool> more = co_await direction.from.more();
+    const Result<bool> more = co_await upstream.more();
     if (!more) break;
   }
   // A failure on either side ends both directions.
-  direction.common.end();
+  end();
 }
 
-/// Runs a direction beside another one.
+Task<void> Tunnel::up() {
+  while (!over) {
+    const Result<std::string_view> data = co_await client.receive();
+    if (!data) break;
+    if (data->empty()) {
+      upstream.shutdown_send();
+      co_return;
+    }
+    deadline.set(idle);
+    const Status sent = co_await upstream.write(*data);
+    if (!sent) break;
+  }
+  end();
+}
+
+/// One direction beside the other one.
 struct Beside {
-  Direction& direction;
+  Tunnel& tunnel;
   bool running = true;
   std::coroutine_handle<> waiting{};
 
@@ -73,8 +83,8 @@ struct Beside {
   void await_resume() const noexcept {}
 };
 
-Task<void> pump_beside(Beside& beside) {
-  co_await pump(beside.direction);
+Task<void> up_beside(Beside& beside) {
+  co_await beside.tunnel.up();
   beside.running = false;
   if (beside.waiting) std::exchange(beside.waiting, nullptr).resume();
 }
@@ -82,24 +92,20 @@ Task<void> pump_beside(Beside& beside) {
 }  // namespace
 
 // After 101 (Switching Protocols) both sides speak as they like. Lives on through configuration changes.
-Task<Result<Relay::End>> Relay::tunnel() {
+Task<Result<Relay::End>> Relay::tunnel(net::Stream& upstream) {
   prepare_head();
   request_.status = head_.status;
   request_.response_started = true;
   request_.close_after = true;
-  const Pieces pieces{out_};
-  const bool sent = co_await write_client(pieces);
+  const Status sent = co_await client_.send(answer_, {}, false);
   if (!sent) co_return End::close;
 
-  request_.connection.becomes_a_tunnel();
-  Common common(request_.connection.worker().loop(), client_, upstream_, timeout_);
-  Direction down{upstream_, client_, common};
-  Direction up{client_, upstream_, common};
-  Beside beside{up};
-  spawn(pump_beside(beside));
-  co_await pump(down);
+  client_.becomes_a_tunnel();
+  Tunnel both(client_, upstream, answer_, timeout_);
+  Beside beside{both};
+  spawn(up_beside(beside));
+  co_await both.down();
   co_await beside;
-  request_.sent_bytes += down.moved;
   request_.received = Steady::now();
   co_return End::close;
 }

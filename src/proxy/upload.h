@@ -4,8 +4,8 @@
 #include <coroutine>
 
 #include "base/task.h"
-#include "net/stream.h"
 #include "proxy/request.h"
+#include "proxy/upstream_side.h"
 
 namespace gateway::proxy {
 
@@ -14,7 +14,7 @@ namespace gateway::proxy {
 class Upload {
  public:
   /// `read_timeout`: longest wait for the upstream's answer once all is sent.
-  Upload(Request& request, net::Stream& upstream, std::chrono::milliseconds read_timeout)
+  Upload(Request& request, UpstreamSide& upstream, std::chrono::milliseconds read_timeout)
       : request_(request), upstream_(upstream), read_timeout_(read_timeout) {}
   Upload(const Upload&) = delete;
   Upload& operator=(const Upload&) = delete;
@@ -43,11 +43,10 @@ class Upload {
  private:
   Task<void> run();
   Task<void> pump();
-  Task<Status> send_piece(std::string_view piece);
   void client_failed(const Error& error);
 
   Request& request_;
-  net::Stream& upstream_;
+  UpstreamSide& upstream_;
   std::chrono::milliseconds read_timeout_;
   bool running_ = false;
   bool stopping_ = false;

@@ -120,7 +120,7 @@ void set_framing(Request& request) {
   if (!body.exists()) {
     headers.remove(Name::content_length);
   } else if (body.buffered() && body.trailers().empty()) {
-    headers.set(Name::content_length, number(request.arena, static_cast<std::int64_t>(body.buffered_size())));
+    headers.set(Name::content_length, number(request.arena, static_cast<std::int64_t>(body.piece().size())));
   } else if (body.framing().kind == http::Framing::Kind::chunked) {
     headers.remove(Name::content_length);
     headers.add(Name::transfer_encoding, "chunked");

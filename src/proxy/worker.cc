@@ -29,10 +29,30 @@ Worker::~Worker() {
   for (void* memory : free_requests_) ::operator delete(memory);
 }
 
-void Worker::listen(net::ListeningSocket socket) {
-  const net::SocketAddress local = socket.local_address();
+Status Worker::prepare_tls() {
+  Result<std::unique_ptr<tls::ServerContext>> made = tls::ServerContext::make(options_.tls, *this);
+  if (!made) return made.error();
+  tls_ = std::move(*made);
+  return {};
+}
+
+void Worker::set_ticket_keys(const tls::TicketKeys& keys) {
+  loop_.post([this, keys] {
+    if (tls_) tls_->set_ticket_keys(keys);
+  });
+}
+
+const tls::ServerCertificate* Worker::certificate_for(std::string_view server_name) const {
+  const snapshot::SnapshotPtr config = snapshot_.pin();
+  const tls::ServerCertificate* named = config && !server_name.empty() ? config->server_names.find(server_name) : nullptr;
+  return named != nullptr ? named : options_.default_certificate.get();
+}
+
+void Worker::listen(net::ListeningSocket socket, const Listening& how) {
+  Listening& at = places_.emplace_back(how);
+  at.local = socket.local_address();
   listeners_.push_back(std::make_unique<net::Listener>(loop_, std::move(socket),
-                                                       [this, local](int descriptor, const net::SocketAddress& peer) { accepted(descriptor, peer, local); }));
+                                                       [this, &at](int descriptor, const net::SocketAddress& peer) { accepted(descriptor, peer, at); }));
 }
 
 void Worker::run() {
@@ -47,7 +67,7 @@ void Worker::replace(snapshot::SnapshotPtr next) {
   loop_.post([this, next = std::move(next)] { snapshot_.replace(next); });
 }
 
-void Worker::accepted(int descriptor, const net::SocketAddress& peer, const net::SocketAddress& local) {
+void Worker::accepted(int descriptor, const net::SocketAddress& peer, const Listening& at) {
   statistics_.accepted.add(1);
   if (connections_.size() >= options_.max_connections) {
     if (!told_full_) log::error("{} connections are open: new ones are closed until some end", connections_.size());
@@ -56,7 +76,7 @@ void Worker::accepted(int descriptor, const net::SocketAddress& peer, const net:
     return;
   }
   told_full_ = false;
-  auto connection = std::make_unique<Connection>(*this, descriptor, peer, local);
+  auto connection = std::make_unique<Connection>(*this, descriptor, peer, at);
   connection->place_ = connections_.size();
   Connection& serving = *connection;
   connections_.push_back(std::move(connection));
@@ -80,7 +100,9 @@ void Worker::remove(Connection& connection) noexcept {
   });
 }
 
-RequestPtr Worker::new_request(Connection& connection, const plugin::Connection& facts) {
+void RequestDeleter::operator()(Request* request) const noexcept { worker->free_request(request); }
+
+RequestPtr Worker::new_request(Client& client, const plugin::Connection& facts) {
   void* memory = nullptr;
   if (free_requests_.empty()) {
     memory = ::operator new(sizeof(Request));
@@ -88,7 +110,7 @@ RequestPtr Worker::new_request(Connection& connection, const plugin::Connection&
     memory = free_requests_.back();
     free_requests_.pop_back();
   }
-  RequestPtr request(new (memory) Request(connection, facts), {this});
+  RequestPtr request(new (memory) Request(client, facts), {this});
   write_request_id(request->id);
   request->exchange.request_id = {request->id, sizeof request->id};
   request->started = Steady::now();

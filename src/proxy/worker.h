@@ -1,6 +1,7 @@
 #pragma once
 
 #include <atomic>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <vector>
@@ -10,8 +11,10 @@
 #include "net/resolver.h"
 #include "proxy/connection.h"
 #include "proxy/options.h"
+#include "proxy/request.h"
 #include "snapshot/snapshot.h"
 #include "telemetry/log_file.h"
+#include "tls/server_context.h"
 #include "upstream/pool.h"
 
 namespace gateway::proxy {
@@ -35,19 +38,22 @@ struct Statistics {
 };
 
 /// One thread that serves: its loop, its listeners, its connections on both sides, its snapshot, its log.
-class Worker {
+class Worker final : tls::CertificateSource {
  public:
   Worker(const Options& options, const net::Resolver::Options& dns, telemetry::LogFile& access_log);
-  ~Worker();
+  /// Before listen() with TLS. Errors: what the settings ask of OpenSSL.
+  Status prepare_tls();
+  ~Worker() override;
 
   /// Before run().
-  void listen(net::ListeningSocket socket);
+  void listen(net::ListeningSocket socket, const Listening& how);
 
   /// Serves until the end of drain() or stop(). The calling thread becomes the worker's.
   void run();
 
   // From any thread:
   void replace(snapshot::SnapshotPtr next);
+  void set_ticket_keys(const tls::TicketKeys& keys);
   /// No new connections; those open end after the answer under way; then run() returns.
   void drain();
   /// Ends everything now; run() returns.
@@ -63,7 +69,9 @@ class Worker {
   [[nodiscard]] telemetry::LogBuffer& access_log() noexcept { return log_; }
   Task<Result<net::SocketAddress>> resolve(const std::string& host, std::uint16_t port) { return resolver_.resolve(host, port); }
 
-  RequestPtr new_request(Connection& connection, const plugin::Connection& facts);
+  [[nodiscard]] const tls::ServerContext& tls() const noexcept { return *tls_; }
+
+  RequestPtr new_request(Client& client, const plugin::Connection& facts);
   void free_request(Request* request) noexcept;
   /// Frees a connection that has ended.
   void remove(Connection& connection) noexcept;
@@ -72,7 +80,8 @@ class Worker {
   void count_waiting(int change) noexcept { statistics_.waiting.add(change); }
 
  private:
-  void accepted(int descriptor, const net::SocketAddress& peer, const net::SocketAddress& local);
+  void accepted(int descriptor, const net::SocketAddress& peer, const Listening& at);
+  [[nodiscard]] const tls::ServerCertificate* certificate_for(std::string_view server_name) const override;
   void end_if_idle();
 
   const Options& options_;
@@ -81,6 +90,8 @@ class Worker {
   upstream::Pool pool_;
   snapshot::CurrentSnapshot snapshot_;
   telemetry::LogBuffer log_;
+  std::unique_ptr<tls::ServerContext> tls_;
+  std::deque<Listening> places_;
   std::vector<std::unique_ptr<net::Listener>> listeners_;
   std::vector<std::unique_ptr<Connection>> connections_;
   std::vector<void*> free_requests_;

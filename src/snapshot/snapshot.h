@@ -11,6 +11,7 @@
 #include "net/address.h"
 #include "plugin/chain.h"
 #include "router/table.h"
+#include "tls/server_names.h"
 
 namespace gateway::snapshot {
 
@@ -27,6 +28,7 @@ struct Snapshot {
   router::Table routes;
   SharedMap<Uuid, std::shared_ptr<const Upstream>> upstreams;  ///< by service id
   plugin::Chains chains;
+  tls::ServerNames server_names;  ///< which certificate answers for a name
 };
 
 using SnapshotPtr = std::shared_ptr<const Snapshot>;

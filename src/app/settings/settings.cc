@@ -51,15 +51,7 @@ class Reader {
       wrong(name, parsed.error().doing);
       return {};
     }
-    std::vector<Listen> usable;
-    for (const Listen& each : *parsed) {
-      if (each.tls || each.http2 || each.proxy_protocol) {
-        wrong(name, name + ": this build listens without ssl, http2 and proxy_protocol only");
-      } else {
-        usable.push_back(each);
-      }
-    }
-    return usable;
+    return *parsed;
   }
 
  private:

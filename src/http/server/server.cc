@@ -46,14 +46,14 @@ void append_head(std::string& out, const Reply& reply, std::size_t length, bool 
 
 class Server::Connection {
  public:
-  Connection(Server& server, int descriptor, int family, std::string client_ip)
-      : server_(server), stream_(server.loop_, input_bytes), client_ip_(std::move(client_ip)) {
+  Connection(Server& server, int descriptor, int family, std::string client_ip, const tls::ServerContext* tls)
+      : server_(server), stream_(server.loop_, input_bytes), client_ip_(std::move(client_ip)), tls_(tls) {
     boost::system::error_code ignored;
     stream_.socket().assign(boost::asio::generic::stream_protocol(family, family == AF_UNIX ? 0 : IPPROTO_TCP), descriptor, ignored);
   }
 
   Task<void> serve() {
-    bool again = true;
+    bool again = tls_ == nullptr || co_await shake_hands();
     while (again) again = co_await serve_one();
     co_await stream_.finish();
     server_.remove(*this);
@@ -71,6 +71,13 @@ class Server::Connection {
   std::list<std::unique_ptr<Connection>>::iterator place;
 
  private:
+  Task<bool> shake_hands() {
+    stream_.expires_after(server_.options_.timeout);
+    const Status agreed = co_await stream_.open(tls_->accept(stream_.socket().native_handle(), false));
+    if (!agreed) log::info("no TLS with {}: {}", client_ip_, agreed.error().code.message());
+    co_return agreed.has_value();
+  }
+
   Task<bool> serve_one() {
     Arena arena;
     RequestHead head(arena);
@@ -163,6 +170,7 @@ class Server::Connection {
   Server& server_;
   net::Stream stream_;
   const std::string client_ip_;
+  const tls::ServerContext* tls_;
   bool idle_ = true;
   bool answering_ = false;
   bool stopping_ = false;
@@ -171,14 +179,14 @@ class Server::Connection {
 Server::Server(net::Loop& loop, Options options, Handler handler) : loop_(loop), options_(options), handler_(std::move(handler)) {}
 Server::~Server() = default;
 
-void Server::listen(net::ListeningSocket socket) {
+void Server::listen(net::ListeningSocket socket, const tls::ServerContext* tls) {
   const int family = socket.local_address().family();
-  listeners_.push_back(std::make_unique<net::Listener>(loop_, std::move(socket), [this, family](int descriptor, const net::SocketAddress& peer) {
+  listeners_.push_back(std::make_unique<net::Listener>(loop_, std::move(socket), [this, family, tls](int descriptor, const net::SocketAddress& peer) {
     if (stopping_ || connections_.size() >= options_.max_connections) {
       ::close(descriptor);
       return;
     }
-    auto& slot = connections_.emplace_back(std::make_unique<Connection>(*this, descriptor, family, family == AF_UNIX ? "unix:" : peer.ip()));
+    auto& slot = connections_.emplace_back(std::make_unique<Connection>(*this, descriptor, family, family == AF_UNIX ? "unix:" : peer.ip(), tls));
     slot->place = std::prev(connections_.end());
     spawn(slot->serve());
   }));

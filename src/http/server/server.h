@@ -11,6 +11,7 @@
 #include "http/message.h"
 #include "net/listener.h"
 #include "net/stream.h"
+#include "tls/server_context.h"
 
 namespace gateway::http {
 
@@ -35,7 +36,8 @@ class Server {
 
   Server(net::Loop& loop, Options options, Handler handler);
   ~Server();
-  void listen(net::ListeningSocket socket);
+  /// `tls` (null: plain) must live as long.
+  void listen(net::ListeningSocket socket, const tls::ServerContext* tls = nullptr);
   void start();
   /// No new connections or requests; answers under way are finished.
   void stop();

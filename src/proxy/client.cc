@@ -1,0 +1,20 @@
+#include "proxy/client.h"
+
+#include "proxy/request.h"
+#include "proxy/upstream_side.h"
+
+namespace gateway::proxy {
+
+Answer::Answer(Request& of) : request(of), out(&of.arena), chunk_end(&of.arena) {}
+
+void Client::left() noexcept {
+  gone_ = true;
+  if (upstream_ != nullptr) upstream_->cancel();
+}
+
+void Client::watch_for(UpstreamSide* upstream) noexcept {
+  upstream_ = upstream;
+  if (upstream != nullptr) awaits_upstream();
+}
+
+}  // namespace gateway::proxy
