@@ -130,6 +130,15 @@ bool detail::same_letters(const char* a, const char* b, std::size_t size) noexce
   return lower(load<std::uint64_t>(a + size - 8)) == lower(load<std::uint64_t>(b + size - 8));
 }
 
+// All the names the gateway knows are among those that may not.
+bool may_be_trailer(const Header& field) noexcept {
+  static constexpr std::string_view forbidden[] = {"cookie",       "set-cookie",       "content-encoding",   "content-range",     "cache-control",
+                                                   "max-forwards", "www-authenticate", "proxy-authenticate", "x-consumer-groups", "x-authenticated-groups",
+                                                   "apikey"};
+  if (field.id != Name::other || field.name.find('_') != std::string_view::npos) return false;
+  return std::none_of(std::begin(forbidden), std::end(forbidden), [&](std::string_view name) { return equals_ignoring_case(name, field.name); });
+}
+
 bool list_contains(std::string_view list, std::string_view token) noexcept {
   while (!list.empty()) {
     const std::size_t comma = list.find(',');

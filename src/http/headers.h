@@ -76,6 +76,9 @@ struct Header {
   bool checked = false;      ///< a parser has found no control characters in the value
 };
 
+/// Not framing, routing, authentication, nor what we ourselves set: those must not come behind a body (RFC 9110, 6.5.1).
+[[nodiscard]] bool may_be_trailer(const Header& field) noexcept;
+
 /// A flat list in the order and spelling it came in. Names and values are views: into the connection's
 /// input buffer or the request's arena, both of which outlive the list.
 class Headers {

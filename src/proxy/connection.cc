@@ -6,6 +6,7 @@
 #include "net/proxy_protocol.h"
 #include "proxy/client_address.h"
 #include "proxy/h1_client.h"
+#include "proxy/h2_connection.h"
 #include "proxy/worker.h"
 #include "tls/server_context.h"
 
@@ -80,7 +81,7 @@ Task<std::unique_ptr<Codec>> Connection::open() {
   } else if (at_.http2) {
     http2 = co_await greets_with_http2();
   }
-  if (http2) co_return nullptr;
+  if (http2) co_return std::make_unique<H2Connection>(*this);
   co_return std::make_unique<H1Client>(*this);
 }
 

@@ -49,6 +49,8 @@ class Connection {
   [[nodiscard]] Worker& worker() noexcept { return worker_; }
   [[nodiscard]] net::Stream& stream() noexcept { return stream_; }
   [[nodiscard]] plugin::Connection& facts() noexcept { return facts_; }
+  /// HTTP/2 could have been spoken from the first byte.
+  [[nodiscard]] bool may_be_http2() const noexcept { return at_.http2 && !at_.tls; }
 
  private:
   friend class Worker;

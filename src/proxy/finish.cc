@@ -36,7 +36,12 @@ void log_phase(Request& request, Steady::time_point now) {
 
 std::string_view version_text(const Request& request) {
   if (request.head.method.empty()) return {};
-  return request.head.version == http::Version::http_1_0 ? "HTTP/1.0" : "HTTP/1.1";
+  switch (request.head.version) {
+    case http::Version::http_1_0: return "HTTP/1.0";
+    case http::Version::http_1_1: return "HTTP/1.1";
+    case http::Version::http_2: return "HTTP/2.0";
+  }
+  return {};
 }
 
 void write_access_line(Request& request, telemetry::LogBuffer& log, telemetry::LogFormat format, Steady::time_point now) {

@@ -109,6 +109,10 @@ Task<RequestPtr> H1Client::next_request() {
     const http::h1::HeadState state = parser.parse(stream_.data(), request->head);
     if (state == http::h1::HeadState::complete) break;
     if (state == http::h1::HeadState::failed) {
+      // Where HTTP/2 is spoken in clear text as well, what is neither has no language to be answered in.
+      if (connection_.may_be_http2() && connection_.facts().requests == 1 && parser.status() == 400 && !parser.is_http()) {
+        co_return RequestPtr(nullptr, {&worker()});
+      }
       co_await refuse(*request, parser.status(), parser.reason());
       co_return request;
     }

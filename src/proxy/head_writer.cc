@@ -8,12 +8,6 @@
 namespace gateway::proxy {
 namespace {
 
-// Parsed headers cannot hold control characters; what plugins and settings add might.
-std::string_view one_line(std::string_view value) {
-  if (http::h1::is_field_value(value)) return value;
-  return value.substr(0, value.find_first_of(std::string_view("\r\n\0", 3)));
-}
-
 char* copy(char* out, std::string_view text) {
   if (!text.empty()) std::memcpy(out, text.data(), text.size());  // nothing may have no address
   return out + text.size();
@@ -37,6 +31,11 @@ void write_headers(Output& out, const http::Headers& headers) {
 }
 
 }  // namespace
+
+std::string_view one_line(std::string_view value) {
+  if (http::h1::is_field_value(value)) return value;
+  return value.substr(0, value.find_first_of(std::string_view("\r\n\0", 3)));
+}
 
 void write_response_head(Output& out, unsigned status, std::string_view reason, const http::Headers& headers) {
   char code[3] = {static_cast<char>('0' + status / 100 % 10), static_cast<char>('0' + status / 10 % 10), static_cast<char>('0' + status % 10)};

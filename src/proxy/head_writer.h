@@ -13,6 +13,10 @@ namespace gateway::proxy {
 /// Bytes on their way to a socket, in the request's arena.
 using Output = std::pmr::string;
 
+/// A header's value up to where it could end its line: parsed headers cannot hold control characters; what plugins
+/// and settings add might.
+[[nodiscard]] std::string_view one_line(std::string_view value);
+
 /// Status line, headers and the empty line. A value that could end its line (a plugin's mistake) is cut
 /// there: no header can become two.
 void write_response_head(Output& out, unsigned status, std::string_view reason, const http::Headers& headers);

@@ -50,6 +50,8 @@ struct Options {
   std::string error_default_type = "text/plain";
   ErrorTemplates error_templates;
 
+  std::uint32_t http2_streams = 128;  ///< at a time on one connection
+
   net::CidrSet trusted;  ///< peers whose X-Forwarded-* and real-ip headers count
   bool trust_unix = false;
   std::string real_ip_header = "X-Real-IP";

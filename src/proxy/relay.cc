@@ -114,7 +114,7 @@ void Relay::prepare_head() {
   head_.status = status;
 
   filters_body_ = request_.chain->filters_body && any_chosen(plugin::Phase::body_filter);
-  answer_.has_body = body_follows();
+  answer_.has_body = body_follows() && !answer_.upgrades;
   if (head_.status == 204) headers.remove(Name::content_length);
   answer_.of_known_length = headers.find(Name::content_length) != nullptr && !filters_body_;
   if (answer_.has_body && !answer_.of_known_length) headers.remove(Name::content_length);

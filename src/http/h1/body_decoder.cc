@@ -21,16 +21,6 @@ int hex_value(char c) noexcept {
   return -1;
 }
 
-// Fields that must not come in trailers: framing, routing, authentication, and what we ourselves set
-// (RFC 9110, 6.5.1). All the names the gateway knows are among them.
-bool is_allowed_trailer(const Header& field) {
-  static constexpr std::string_view forbidden[] = {"cookie",       "set-cookie",       "content-encoding",   "content-range",     "cache-control",
-                                                   "max-forwards", "www-authenticate", "proxy-authenticate", "x-consumer-groups", "x-authenticated-groups",
-                                                   "apikey"};
-  if (field.id != Name::other || field.name.find('_') != std::string_view::npos) return false;
-  return std::none_of(std::begin(forbidden), std::end(forbidden), [&](std::string_view name) { return equals_ignoring_case(name, field.name); });
-}
-
 }  // namespace
 
 BodyDecoder::BodyDecoder(const Framing& framing, Headers* trailers)
@@ -141,7 +131,7 @@ bool BodyDecoder::trailer_line() {
   }
   Header field;
   if (!parse_header_line(line_, field)) return false;
-  if (trailers_ != nullptr && is_allowed_trailer(field)) trailers_->add({trailers_->keep(field.name), trailers_->keep(field.value), Name::other});
+  if (trailers_ != nullptr && may_be_trailer(field)) trailers_->add({trailers_->keep(field.name), trailers_->keep(field.value), Name::other});
   line_.clear();
   step_ = Step::trailer;
   return true;

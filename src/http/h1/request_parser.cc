@@ -105,6 +105,7 @@ bool RequestParser::request_line(std::string_view line, RequestHead& head) {
   const std::string_view version = line.substr(last + 1);
   if (head.method.size() > max_method_bytes || !is_token(head.method)) return failed(400, "a malformed method");
   if (target_text.size() > limits_.max_target_bytes) return failed(414, "the target is too long");
+  is_http_ = version.find('/') != std::string_view::npos;
   if (version.size() != 8 || !version.starts_with("HTTP/") || !is_digit(version[5]) || version[6] != '.' || !is_digit(version[7])) {
     return failed(400, "a malformed version");
   }

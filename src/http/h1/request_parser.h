@@ -23,6 +23,8 @@ class RequestParser {
   /// Of a failure: 400, 405, 414, 417, 431 or 505.
   [[nodiscard]] unsigned status() const noexcept { return status_; }
   [[nodiscard]] std::string_view reason() const noexcept { return reason_; }  ///< for the log
+  /// Of a failure: the first line names a protocol, if a wrong one.
+  [[nodiscard]] bool is_http() const noexcept { return is_http_; }
   void reset() noexcept { scanner_.reset(); }
 
  private:
@@ -36,6 +38,7 @@ class RequestParser {
   const Limits& limits_;
   HeadScanner scanner_;
   unsigned status_ = 0;
+  bool is_http_ = true;
   std::string_view reason_;
 };
 

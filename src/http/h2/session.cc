@@ -1,0 +1,413 @@
+#include "http/h2/session.h"
+
+#include <algorithm>
+#include <boost/asio/error.hpp>
+#include <utility>
+
+namespace gateway::http::h2 {
+namespace {
+
+// So many frames that carry nothing (resets, pings, settings, empty DATA, window updates) are borne at once, and so many
+// more every second. A thousand cost us less than a millisecond; nobody who means well sends as many.
+constexpr double allowance = 1000;
+constexpr double allowance_per_second = 50;
+// CONTINUATION frames of one header block: header_bytes fit into a few.
+constexpr std::size_t max_continuations = 32;
+constexpr std::size_t write_bytes = 65536;
+constexpr std::int32_t connection_window = 16 << 20;
+// After the first GOAWAY: what the client sent before it knew is still answered.
+constexpr std::chrono::milliseconds goodbye_after{1000};
+
+}  // namespace
+
+struct Session::Callbacks {
+  static Session& self(void* user) { return *static_cast<Session*>(user); }
+  static void* stream_of(Session& me, StreamId id) { return nghttp2_session_get_stream_user_data(me.session_, id); }
+
+  static int begin_frame(nghttp2_session* /*session*/, const nghttp2_frame_hd* head, void* user) {
+    Session& me = self(user);
+    switch (head->type) {
+      case NGHTTP2_CONTINUATION:
+        if (++me.continuations_ > max_continuations || head->length == 0) me.charge("CONTINUATION frames");
+        if (me.continuations_ > max_continuations) me.guilty_of_ = "CONTINUATION frames";
+        break;
+      case NGHTTP2_HEADERS:
+        me.continuations_ = 0;
+        if (me.limits_.server && !me.may_open(head->stream_id)) return NGHTTP2_ERR_CALLBACK_FAILURE;
+        break;
+      case NGHTTP2_DATA:
+        if (head->length == 0 && (head->flags & NGHTTP2_FLAG_END_STREAM) == 0) me.charge("empty DATA frames");
+        break;
+      case NGHTTP2_RST_STREAM: me.charge("resets"); break;
+      case NGHTTP2_SETTINGS: me.charge("SETTINGS frames"); break;
+      case NGHTTP2_PING: me.charge("PING frames"); break;
+      case NGHTTP2_PRIORITY: me.charge("PRIORITY frames"); break;
+      case NGHTTP2_WINDOW_UPDATE: me.charge("WINDOW_UPDATE frames"); break;
+      case NGHTTP2_GOAWAY: break;
+      default: me.charge("frames of unknown types"); break;
+    }
+    return me.guilty_of_ == nullptr ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
+  }
+
+  static int begin_headers(nghttp2_session* session, const nghttp2_frame* frame, void* user) {
+    Session& me = self(user);
+    if (!me.limits_.server || frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat != NGHTTP2_HCAT_REQUEST) return 0;
+    void* stream = me.begin_stream(frame->hd.stream_id);
+    if (stream == nullptr) return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    ++me.open_streams_;
+    nghttp2_session_set_stream_user_data(session, frame->hd.stream_id, stream);
+    return 0;
+  }
+
+  static int header(nghttp2_session* /*session*/, const nghttp2_frame* frame, const std::uint8_t* name, std::size_t name_size, const std::uint8_t* value,
+                    std::size_t value_size, std::uint8_t /*flags*/, void* user) {
+    Session& me = self(user);
+    void* stream = stream_of(me, frame->hd.stream_id);
+    if (stream == nullptr) return 0;
+    const bool taken = me.take_field(stream, {reinterpret_cast<const char*>(name), name_size}, {reinterpret_cast<const char*>(value), value_size});
+    return taken ? 0 : NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+  }
+
+  // A field that nghttp2 finds malformed (RFC 9113, 8.2.1) makes the whole message so.
+  static int invalid_header(nghttp2_session* /*session*/, const nghttp2_frame* /*frame*/, const std::uint8_t* /*name*/, std::size_t /*name_size*/,
+                            const std::uint8_t* /*value*/, std::size_t /*value_size*/, std::uint8_t /*flags*/, void* /*user*/) {
+    return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+  }
+
+  static int frame(nghttp2_session* /*session*/, const nghttp2_frame* frame, void* user) {
+    Session& me = self(user);
+    if (frame->hd.type == NGHTTP2_GOAWAY) me.going_away_ = true;
+    if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA) return 0;
+    void* stream = stream_of(me, frame->hd.stream_id);
+    if (stream == nullptr) return 0;
+    const bool end = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
+    if (frame->hd.type == NGHTTP2_HEADERS) {
+      me.end_head(stream, end);
+    } else {
+      me.credit(frame->hd.length / 1024);
+    }
+    if (end) me.end_body(stream);
+    return 0;
+  }
+
+  static int data(nghttp2_session* session, std::uint8_t /*flags*/, StreamId id, const std::uint8_t* bytes, std::size_t size, void* user) {
+    Session& me = self(user);
+    // One stream that nobody reads must not hold up the others: the connection's window opens at once.
+    nghttp2_session_consume_connection(session, size);
+    void* stream = stream_of(me, id);
+    if (stream != nullptr) {
+      me.take_data(stream, {reinterpret_cast<const char*>(bytes), size});
+    } else {
+      nghttp2_session_consume_stream(session, id, size);
+    }
+    return 0;
+  }
+
+  static int closed(nghttp2_session* /*session*/, StreamId id, std::uint32_t error, void* user) {
+    Session& me = self(user);
+    void* stream = stream_of(me, id);
+    if (stream == nullptr) return 0;
+    --me.open_streams_;
+    me.stream_closed(stream, error);
+    return 0;
+  }
+
+  // The next bytes of a stream's body: how many may go, not the bytes themselves.
+  static ssize_t read(nghttp2_session* session, StreamId id, std::uint8_t* /*into*/, std::size_t room, std::uint32_t* flags, nghttp2_data_source* source,
+                      void* user) {
+    auto& out = *static_cast<Outgoing*>(source->ptr);
+    if (out.payload.empty() && !out.last) {
+      out.deferred = true;
+      return NGHTTP2_ERR_DEFERRED;
+    }
+    const std::size_t part = std::min(room, out.payload.size());
+    if (part > 0) *flags |= NGHTTP2_DATA_FLAG_NO_COPY;
+    if (part == out.payload.size() && out.last) {
+      *flags |= NGHTTP2_DATA_FLAG_EOF;
+      if (out.trailers != nullptr && !out.trailers->empty()) {
+        *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
+        Fields fields;
+        std::string names;  // in small letters (RFC 9113, 8.2.1)
+        for (const Header& each : *out.trailers) names += each.name;
+        std::transform(names.begin(), names.end(), names.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+        std::size_t at = 0;
+        for (const Header& each : *out.trailers) {
+          fields.push_back(field(std::string_view(names).substr(at, each.name.size()), each.value));
+          at += each.name.size();
+        }
+        nghttp2_submit_trailer(session, id, fields.data(), fields.size());
+      }
+      out.open = false;
+      if (part == 0) self(user).wake(out);
+    }
+    return static_cast<ssize_t>(part);
+  }
+
+  static int send_data(nghttp2_session* /*session*/, nghttp2_frame* /*frame*/, const std::uint8_t* frame_head, std::size_t size, nghttp2_data_source* source,
+                       void* user) {
+    Session& me = self(user);
+    auto& out = *static_cast<Outgoing*>(source->ptr);
+    me.out_.append(reinterpret_cast<const char*>(frame_head), 9);
+    me.out_.append(out.payload.substr(0, size));
+    out.payload.remove_prefix(size);
+    me.credit(1);
+    if (out.payload.empty()) me.wake(out);
+    return 0;
+  }
+
+  static nghttp2_session_callbacks* all() {
+    static nghttp2_session_callbacks* const callbacks = [] {
+      nghttp2_session_callbacks* made = nullptr;
+      nghttp2_session_callbacks_new(&made);
+      nghttp2_session_callbacks_set_on_begin_frame_callback(made, &Callbacks::begin_frame);
+      nghttp2_session_callbacks_set_on_begin_headers_callback(made, &Callbacks::begin_headers);
+      nghttp2_session_callbacks_set_on_header_callback(made, &Callbacks::header);
+      nghttp2_session_callbacks_set_on_invalid_header_callback(made, &Callbacks::invalid_header);
+      nghttp2_session_callbacks_set_on_frame_recv_callback(made, &Callbacks::frame);
+      nghttp2_session_callbacks_set_on_data_chunk_recv_callback(made, &Callbacks::data);
+      nghttp2_session_callbacks_set_on_stream_close_callback(made, &Callbacks::closed);
+      nghttp2_session_callbacks_set_send_data_callback(made, &Callbacks::send_data);
+      return made;
+    }();
+    return callbacks;
+  }
+};
+
+Session::Session(net::Stream& stream, const Limits& limits)
+    : stream_(stream),
+      limits_(limits),
+      allowance_(allowance),
+      allowed_at_(Steady::now()),
+      goodbye_(
+          stream.loop().deadlines(), [](void* self) { static_cast<Session*>(self)->say_goodbye(); }, this) {
+  nghttp2_option* option = nullptr;
+  nghttp2_option_new(&option);
+  nghttp2_option_set_no_auto_window_update(option, 1);
+  nghttp2_option_set_stream_reset_rate_limit(option, 1 << 20, 1 << 20);  // our own count comes first
+  nghttp2_option_set_max_continuations(option, max_continuations);
+  nghttp2_option_set_max_send_header_block_length(option, 256 << 10);
+  if (limits.server) {
+    nghttp2_session_server_new2(&session_, Callbacks::all(), this, option);
+  } else {
+    nghttp2_session_client_new2(&session_, Callbacks::all(), this, option);
+  }
+  nghttp2_option_del(option);
+  std::vector<nghttp2_settings_entry> settings = {
+      {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, limits.stream_window},
+      {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, static_cast<std::uint32_t>(limits.header_bytes)},
+  };
+  if (limits.server) {
+    settings.push_back({NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, limits.streams});
+    settings.push_back({NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1});  // RFC 8441
+  } else {
+    settings.push_back({NGHTTP2_SETTINGS_ENABLE_PUSH, 0});
+  }
+  nghttp2_submit_settings(session_, NGHTTP2_FLAG_NONE, settings.data(), settings.size());
+  nghttp2_session_set_local_window_size(session_, NGHTTP2_FLAG_NONE, 0, connection_window);
+}
+
+Session::~Session() { nghttp2_session_del(session_); }
+
+nghttp2_nv Session::field(std::string_view name, std::string_view value) noexcept {
+  return {reinterpret_cast<std::uint8_t*>(const_cast<char*>(name.data())), reinterpret_cast<std::uint8_t*>(const_cast<char*>(value.data())), name.size(),
+          value.size(), NGHTTP2_NV_FLAG_NONE};
+}
+
+void Session::credit(std::size_t amount) noexcept { allowance_ = std::min(allowance, allowance_ + static_cast<double>(amount)); }
+
+bool Session::charge(const char* what) {
+  if (--allowance_ > 0) return true;
+  // The clock is asked only now and then.
+  const Steady::time_point now = Steady::now();
+  allowance_ += allowance_per_second * std::chrono::duration<double>(now - allowed_at_).count();
+  allowance_ = std::min(allowance_, allowance);
+  allowed_at_ = now;
+  if (allowance_ > 0) return true;
+  guilty_of_ = what;
+  return false;
+}
+
+class Session::WriterEnd {
+ public:
+  explicit WriterEnd(Session& session) noexcept : session_(session) {}
+  bool await_ready() const noexcept { return !session_.writing_; }
+  void await_suspend(std::coroutine_handle<> waiting) noexcept { session_.writer_ended_ = waiting; }
+  void await_resume() const noexcept {}
+
+ private:
+  Session& session_;
+};
+
+void Session::wake(Outgoing& out) {
+  if (out.waiting) resume_later(std::exchange(out.waiting, nullptr));
+}
+
+void Session::resume_ready() {
+  while (!ready_.empty()) {
+    std::vector<std::coroutine_handle<>> now;
+    now.swap(ready_);
+    for (const std::coroutine_handle<> each : now) each.resume();
+  }
+}
+
+// A stream that the other side passed over cannot be opened any more (RFC 9113, 5.1.1), which nghttp2 does not see: to it
+// the frame comes late on a stream that was closed.
+bool Session::may_open(StreamId id) {
+  if (id > newest_) {
+    if (id > newest_ + 2) passed_over_[next_passed_over_++ % passed_over_.size()] = {newest_, id};
+    newest_ = id;
+    return true;
+  }
+  return std::none_of(passed_over_.begin(), passed_over_.end(), [id](const auto& range) { return id > range.first && id < range.second; });
+}
+
+// Zero, or nghttp2's error: the other side broke the protocol, or bears on our patience.
+int Session::feed(std::string_view bytes) {
+  inside_ = true;
+  const ssize_t taken = nghttp2_session_mem_recv(session_, reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size());
+  inside_ = false;
+  return taken < 0 ? static_cast<int>(taken) : 0;
+}
+
+Task<void> Session::run() {
+  flush();
+  while (!ended_) {
+    if (!stream_.data().empty()) {
+      const std::string_view bytes = stream_.data();
+      const int result = feed(bytes);
+      stream_.consume(bytes.size());
+      if (guilty_of_ != nullptr) {
+        misbehaves(guilty_of_);
+        nghttp2_session_terminate_session(session_, NGHTTP2_ENHANCE_YOUR_CALM);
+        ended_ = true;
+      } else if (result < 0) {
+        const bool flood = result == NGHTTP2_ERR_FLOODED || result == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS;
+        if (flood) misbehaves(result == NGHTTP2_ERR_FLOODED ? "frames that want an answer" : "CONTINUATION frames");
+        nghttp2_session_terminate_session(session_, flood ? NGHTTP2_ENHANCE_YOUR_CALM : NGHTTP2_PROTOCOL_ERROR);
+        ended_ = true;
+      }
+      came_in();
+      resume_ready();
+      flush();
+      if (nghttp2_session_want_read(session_) == 0 && !writing_ && nghttp2_session_want_write(session_) == 0) ended_ = true;
+      continue;
+    }
+    if (nghttp2_session_want_read(session_) == 0 && nghttp2_session_want_write(session_) == 0 && !writing_) break;
+    if (!stream_.reading()) stream_.reserve(16384);
+    const Result<bool> more = co_await stream_.more();
+    if (!more || (!*more && stream_.data().empty())) break;
+  }
+  ended_ = true;
+  goodbye_.clear();
+  co_await WriterEnd(*this);
+}
+
+void Session::drain() {
+  if (ended_ || going_away_) return;
+  going_away_ = true;
+  nghttp2_submit_shutdown_notice(session_);
+  goodbye_.set(goodbye_after);
+  flush();
+}
+
+void Session::say_goodbye() {
+  nghttp2_submit_goaway(session_, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(session_), NGHTTP2_NO_ERROR, nullptr, 0);
+  flush();
+}
+
+void Session::abort() noexcept {
+  ended_ = true;
+  stream_.cancel();
+}
+
+bool Session::submit_response(Outgoing& out, const Fields& fields, bool body) {
+  if (ended_) return false;
+  nghttp2_data_provider provider{{.ptr = &out}, &Callbacks::read};
+  out.open = body;
+  return nghttp2_submit_response(session_, out.id, fields.data(), fields.size(), body ? &provider : nullptr) == 0;
+}
+
+bool Session::submit_interim(StreamId id, const Fields& fields) {
+  if (ended_) return false;
+  return nghttp2_submit_headers(session_, NGHTTP2_FLAG_NONE, id, nullptr, fields.data(), fields.size(), nullptr) == 0;
+}
+
+bool Session::submit_request(Outgoing& out, const Fields& fields, bool body, void* stream) {
+  if (!takes_streams()) return false;
+  nghttp2_data_provider provider{{.ptr = &out}, &Callbacks::read};
+  const StreamId id = nghttp2_submit_request(session_, nullptr, fields.data(), fields.size(), body ? &provider : nullptr, stream);
+  if (id < 0) return false;
+  out.id = id;
+  out.open = body;
+  ++open_streams_;
+  return true;
+}
+
+bool Session::send(Outgoing& out) {
+  if (ended_) return true;
+  if (std::exchange(out.deferred, false)) nghttp2_session_resume_data(session_, out.id);
+  flush();
+  return out.taken();
+}
+
+void Session::reset(StreamId id, std::uint32_t error) {
+  if (ended_) return;
+  nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, id, error);
+  flush();
+}
+
+void Session::used(StreamId id, std::size_t bytes) {
+  if (ended_ || bytes == 0) return;
+  nghttp2_session_consume_stream(session_, id, bytes);
+  flush();
+}
+
+void Session::widen(StreamId id) {
+  if (ended_) return;
+  nghttp2_session_set_local_window_size(session_, NGHTTP2_FLAG_NONE, id, static_cast<std::int32_t>(limits_.busy_stream_window));
+}
+
+void Session::flush() {
+  if (writing_ || inside_) return;
+  writing_ = true;
+  spawn(write_out());
+}
+
+// What nghttp2 has to send, up to a fair write.
+bool Session::collect() {
+  out_.clear();
+  inside_ = true;
+  while (out_.size() < write_bytes) {
+    const std::uint8_t* bytes = nullptr;
+    const ssize_t size = nghttp2_session_mem_send(session_, &bytes);
+    if (size <= 0) break;
+    out_.append(reinterpret_cast<const char*>(bytes), static_cast<std::size_t>(size));
+  }
+  inside_ = false;
+  return !out_.empty();
+}
+
+Task<void> Session::write_out() {
+  for (;;) {
+    const bool some = collect();
+    resume_ready();
+    if (!some) {
+      // Those who were resumed may have added something.
+      if (nghttp2_session_want_write(session_) == 0 || !collect()) break;
+    }
+    const std::string_view bytes = out_;
+    const Status sent = co_await stream_.write(bytes);
+    if (!sent) {
+      // Whoever reads learns of it; nothing can be sent any more.
+      stream_.cancel();
+      ended_ = true;
+      break;
+    }
+  }
+  out_ = std::string();  // an idle connection holds no buffers
+  writing_ = false;
+  if (nghttp2_session_want_read(session_) == 0 && nghttp2_session_want_write(session_) == 0) stream_.interrupt();
+  if (writer_ended_) std::exchange(writer_ended_, nullptr).resume();
+}
+
+}  // namespace gateway::http::h2
