@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from support.dns import SERVER_FAILURE, NameServer
+from support.dns import A, SERVER_FAILURE, SRV, NameServer
 from support.gateway import free_port
 from support.upstreams import plain
 
@@ -198,7 +198,7 @@ def test_names_are_resolved_and_their_addresses_used_in_turn(private, echo):
             answer = gateway.get("/")
             assert answer.status == 200
             assert answer.json["headers"]["host"] == f"service.test:{echo.port}"
-        assert names.asked == [("service.test", 1)]
+        assert names.asked == [("service.test", SRV), ("service.test", A)]
 
 
 def test_a_name_error_is_503_and_another_failure_500(private):

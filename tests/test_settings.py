@@ -52,6 +52,7 @@ def test_what_is_wrong_is_told_with_the_time(program, tmp_path):
 @pytest.mark.parametrize("line, reason", [
     ("headers_upstream = X-Nonsense", "headers_upstream: invalid entry 'X-Nonsense'"),
     ("dns_resolver = 1.1.1.1:53, nonsense", "dns_resolver must be a comma separated list in the form of IPv4/6 or IPv4/6:port, got 'nonsense'"),
+    ("dns_order = SRV, MX", "dns_order: invalid entry 'MX'"),
     ("dns_hostsfile = /no/such/file", "dns_hostsfile: file does not exist"),
     ("db_cache_ttl = soon", "db_cache_ttl is not a time: 'soon'"),
     ("db_cache_neg_ttl = soon", "db_cache_neg_ttl is not a time: 'soon'"),

@@ -2,6 +2,8 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <charconv>
 #include <fstream>
 #include <sstream>
@@ -171,15 +173,19 @@ net::Resolver::Options dns_options(Reader& read) {
   out.hosts_file = read.text(hosts);
   if (!out.hosts_file.empty() && ::access(out.hosts_file.c_str(), F_OK) != 0) read.wrong(hosts, hosts + ": file does not exist");
   out.order.clear();
-  for (const std::string& each : split_list(read.text(newer ? "resolver_family" : "dns_order"))) {
-    using http::equals_ignoring_case;
-    if (equals_ignoring_case(each, "A")) out.order.emplace_back("A");
-    if (equals_ignoring_case(each, "AAAA")) out.order.emplace_back("AAAA");
-    const bool known = equals_ignoring_case(each, "A") || equals_ignoring_case(each, "AAAA") || equals_ignoring_case(each, "SRV") ||
-                       equals_ignoring_case(each, "CNAME") || equals_ignoring_case(each, "LAST");
-    if (!known) read.wrong("dns_order", "dns_order: invalid entry '" + each + "'");
+  const std::string order = newer ? "resolver_family" : "dns_order";
+  // The newer client always begins with the type that worked last time, and follows aliases unasked.
+  if (newer) out.order.emplace_back("LAST");
+  for (const std::string& each : split_list(read.text(order))) {
+    constexpr std::array<const char*, 5> words{"A", "AAAA", "SRV", "CNAME", "LAST"};
+    const auto end = newer ? words.begin() + 3 : words.end();
+    const auto word = std::find_if(words.begin(), end, [&](const char* one) { return http::equals_ignoring_case(each, one); });
+    if (word == end) {
+      read.wrong(order, order + ": invalid entry '" + each + "'");
+    } else {
+      out.order.emplace_back(*word);
+    }
   }
-  if (out.order.empty()) out.order = {"A"};
   out.valid_ttl = read.seconds(newer ? "resolver_valid_ttl" : "dns_valid_ttl");
   out.stale_ttl = read.seconds(newer ? "resolver_stale_ttl" : "dns_stale_ttl").value_or(out.stale_ttl);
   // The newer client tells them not apart.

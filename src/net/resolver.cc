@@ -1,77 +1,32 @@
 #include "net/resolver.h"
 
 #include <ares.h>
-#include <fcntl.h>
 
 #include <algorithm>
 #include <array>
-#include <boost/asio/basic_waitable_timer.hpp>
 #include <boost/asio/error.hpp>
-#include <boost/asio/posix/basic_stream_descriptor.hpp>
 #include <coroutine>
-#include <cstring>
-#include <fstream>
-#include <limits>
 #include <list>
-#include <map>
-#include <sstream>
 #include <string_view>
-#include <unordered_map>
 #include <utility>
 
 #include "base/clock.h"
-#include "base/log.h"
+#include "net/dns_cache.h"
+#include "net/dns_channel.h"
+#include "net/dns_error.h"
 #include "net/ip.h"
 
 namespace gateway::net {
 namespace {
 
-// Of the DNS protocol; <arpa/nameser.h> has them as macros.
-constexpr int class_internet = 1;
-constexpr int type_a = 1;
-constexpr int type_aaaa = 28;
+using Code = boost::system::error_code;
+using Found = std::shared_ptr<const DnsAddresses>;
 
-/// c-ares' states as error codes, worded as Kong words them where it has a wording.
-class DnsCategory final : public boost::system::error_category {
- public:
-  [[nodiscard]] const char* name() const noexcept override { return "dns"; }
-  [[nodiscard]] std::string message(int status) const override {
-    switch (status) {
-      case ARES_ENOTFOUND: return "dns server error: 3 name error";
-      case ARES_ENODATA: return "dns client error: 101 empty record received";
-      case ARES_ESERVFAIL: return "dns server error: 2 server failure";
-      default: return ares_strerror(status);
-    }
-  }
-};
-
-const DnsCategory& dns_category() noexcept {
-  static const DnsCategory category;
-  return category;
-}
-
-boost::system::error_code to_code(int status) noexcept {
-  if (status == ARES_ECANCELLED || status == ARES_EDESTRUCTION) return boost::asio::error::operation_aborted;
-  // c-ares tells "refused" also when every server answered SERVFAIL or REFUSED: no server could tell.
-  if (status == ARES_ECONNREFUSED) status = ARES_ESERVFAIL;
-  return {status, dns_category()};
-}
-
-char lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; }
-
-// Names are compared without regard to case in place: lowering a copy would allocate per request.
-struct NameHash {
-  std::size_t operator()(std::string_view name) const noexcept {
-    std::uint64_t hash = 0xcbf29ce484222325U;
-    for (const char c : name) hash = (hash ^ static_cast<unsigned char>(lower(c))) * 0x100000001b3U;
-    return hash;
-  }
-};
-struct NameEqual {
-  bool operator()(std::string_view a, std::string_view b) const noexcept {
-    return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](char x, char y) { return lower(x) == lower(y); });
-  }
-};
+constexpr std::chrono::milliseconds for_good = std::chrono::years(10);
+constexpr std::chrono::seconds longest_ttl = std::chrono::years(10);
+constexpr std::size_t most_targets = 64;     // of one SRV answer
+constexpr unsigned deepest = 8;              // names that lead to one another
+constexpr std::size_t most_addresses = 512;  // of one name, whatever its targets have
 
 /// Services may name IPv6 addresses in brackets, as in URLs.
 std::optional<IpAddress> literal(std::string_view host) noexcept {
@@ -81,25 +36,22 @@ std::optional<IpAddress> literal(std::string_view host) noexcept {
 
 /// Names that never exist, and that servers are not to be asked for (RFC 6761, 6.4).
 bool is_invalid(std::string_view name) noexcept {
-  if (name.ends_with('.')) name.remove_suffix(1);
+  name = without_last_dot(name);
   constexpr std::string_view top = ".invalid";
-  return name.size() >= top.size() && NameEqual{}(name.substr(name.size() - top.size()), top);
+  return name.size() >= top.size() && DnsNameEqual{}(name.substr(name.size() - top.size()), top);
 }
 
-std::string server_list(const std::vector<std::string>& servers) {
-  std::string list;
-  for (const std::string& server : servers) {
-    if (!list.empty()) list += ',';
-    const std::optional<IpAddress> ip = IpAddress::parse(server);
-    list += ip && !ip->is_v4() ? '[' + server + ']' : server;
+/// Types to ask for, one after the other. "LAST" is nullopt.
+std::vector<std::optional<DnsType>> read_order(const std::vector<std::string>& words) {
+  std::vector<std::optional<DnsType>> order;
+  for (const std::string& word : words) {
+    if (word == "LAST") order.emplace_back(std::nullopt);
+    for (const DnsType type : {DnsType::a, DnsType::aaaa, DnsType::srv, DnsType::cname}) {
+      if (word == name_of(type)) order.emplace_back(type);
+    }
   }
-  return list;
-}
-
-void init_library() {
-  // Static initialisation is what makes it once, whatever the thread.
-  static const int status = ares_library_init(ARES_LIB_INIT_ALL);
-  if (status != ARES_SUCCESS) log::error("starting the DNS library: {}", ares_strerror(status));
+  if (std::none_of(order.begin(), order.end(), [](const auto& type) { return type.has_value(); })) order.insert(order.end(), {DnsType::a, DnsType::aaaa});
+  return order;
 }
 
 }  // namespace
@@ -111,317 +63,312 @@ class Resolver::Impl : public std::enable_shared_from_this<Resolver::Impl> {
   void close() noexcept;
   void cancel();
 
-  struct Waiter;
-  struct Entry;
+  [[nodiscard]] DnsCache& cache() noexcept { return cache_; }
+  /// Starts a look-up, unless one is under way. It may have ended on return.
+  void look_up(DnsEntry& entry);
 
-  [[nodiscard]] Entry* find(std::string_view name) {
-    const auto found = names_.find(name);
-    return found == names_.end() ? nullptr : found->second;
-  }
-  Entry& add(std::string_view name);
-  void touch(Entry& entry);
-  void query(Entry& entry);
-
-  /// A coroutine that waits for an entry's query. Leaves its list when its frame is destroyed.
-  struct Waiter {
-    Waiter(Entry& entry, std::uint16_t wanted_port) : waits_for(&entry), port(wanted_port) {}
-    ~Waiter() { unlink(); }
-    Waiter(const Waiter&) = delete;
-    Waiter& operator=(const Waiter&) = delete;
-
+  /// Waits for the end of an entry's look-up.
+  struct Waiter : Waiting {
+    explicit Waiter(DnsEntry& entry) : waits_for(entry) {}
     bool await_ready() const noexcept { return false; }
     void await_suspend(std::coroutine_handle<> waiting) noexcept {
       handle = waiting;
-      link_to(waits_for->waiters);
+      link_to(waits_for.waiters);
     }
     void await_resume() const noexcept {}
 
-    void link_to(Waiter*& list) noexcept {
-      next = list;
-      if (next != nullptr) next->link = &next;
-      link = &list;
-      list = this;
-    }
-    void unlink() noexcept {
-      if (link == nullptr) return;
-      *link = next;
-      if (next != nullptr) next->link = link;
-      link = nullptr;
-    }
-
-    Entry* waits_for;
-    std::uint16_t port;
-    std::coroutine_handle<> handle;
-    Waiter* next = nullptr;
-    Waiter** link = nullptr;  // what points at us; null: in no list
+    DnsEntry& waits_for;
     // Kept here, for the entry may be gone when the waiter runs.
-    boost::system::error_code error;
-    SocketAddress address;
-  };
-
-  struct Entry {
-    Impl* owner = nullptr;
-    std::string name;
-    std::vector<IpAddress> addresses;  // empty: failed, or never answered
-    boost::system::error_code error;
-    Steady::time_point expires;  // of addresses or error
-    Steady::time_point stale_until;
-    std::size_t turn = 0;
-    std::size_t type = 0;  // index into types_ of the query under way
-    bool querying = false;
-    bool pinned = false;
-    Waiter* waiters = nullptr;
-    std::list<Entry>::iterator place;  // in cache_, unless pinned
-
-    SocketAddress next_address(std::uint16_t port) noexcept { return addresses[turn++ % addresses.size()].with_port(port); }
+    Code error;
+    Found found;
+    DnsAddresses::One picked;
+    Steady::time_point expires;
+    bool each_time = false;
   };
 
  private:
-  using Descriptor = boost::asio::posix::basic_stream_descriptor<boost::asio::io_context::executor_type>;
-  using Timer = boost::asio::basic_waitable_timer<Steady, boost::asio::wait_traits<Steady>, boost::asio::io_context::executor_type>;
-
-  /// A socket of c-ares, watched through a descriptor of our own: c-ares closes its own at once, while a wait must
-  /// have ended before its descriptor is closed (see Stream::finish).
-  struct Socket {
-    Socket(boost::asio::io_context& io, int descriptor) : number(descriptor), watched(io) {
-      // Unwatched, it times out.
-      boost::system::error_code error;
-      watched.assign(::fcntl(descriptor, F_DUPFD_CLOEXEC, 0), error);
-      if (error) log::warn("watching a DNS socket: {}", error.message());
-    }
-    const int number;  // of c-ares; its key
-    Descriptor watched;
-    bool closed = false;
-    bool wants_read = false, wants_write = false;
-    bool reading = false, writing = false;
+  /// What is known after asking for one type, or for one target.
+  struct Step {
+    Code error;
+    Found found;
+    Steady::time_point expires = Steady::time_point::max();  // sooner than by `found` where a target says so
+    bool each_time = false;
+  };
+  /// The coroutine of a look-up. Owned here, so that none is left behind when the resolver goes.
+  struct LookUp {
+    DnsEntry& entry;
+    std::optional<Task<void>> task;
+    std::list<LookUp>::iterator place;
   };
 
-  using Sockets = std::map<ares_socket_t, std::shared_ptr<Socket>>;
-
-  void read_hosts(const std::string& path);
-  void pin(std::string_view name, std::vector<IpAddress> v4, std::vector<IpAddress> v6);
-  void evict();
-
-  static void on_socket(void* self, ares_socket_t descriptor, int readable, int writable);
-  static void on_answer(void* entry, int status, int timeouts, unsigned char* answer, int size);
-  void watch(const std::shared_ptr<Socket>& socket);
-  void ready(const std::shared_ptr<Socket>& socket, bool reading, const boost::system::error_code& error);
-  void drop(Sockets::iterator closed);
-  void process(ares_socket_t readable, ares_socket_t writable);
-  void arm_timer();
-  void ask(Entry& entry);
-  int take(Entry& entry, const unsigned char* answer, int size);
-  void fail(Entry& entry, int status);
-  void complete(Entry& entry);
+  Task<void> run(LookUp& self);
+  Task<Step> ask(DnsEntry& entry, DnsType type);
+  Task<Step> gather(DnsEntry& entry, const DnsFindings& findings);
+  Task<Step> follow(DnsEntry& entry, const std::string& target);
+  DnsEntry& target_of(const DnsEntry& entry, const std::string& target);
+  [[nodiscard]] std::chrono::seconds ttl_of(const DnsFindings& findings) const noexcept {
+    return std::min(options_.valid_ttl.value_or(std::chrono::seconds(findings.ttl)), longest_ttl);
+  }
+  void succeed(DnsEntry& entry, Step& step, DnsType type);
+  void fail(DnsEntry& entry, const Code& error, std::chrono::seconds remember, bool gone);
+  void complete(DnsEntry& entry);
   void resume_ready();
   void resume_soon();
 
   Loop& loop_;
   const Options options_;
-  std::vector<int> types_;
-  Timer timer_;
-  ares_channel channel_ = nullptr;
-  int channel_status_ = ARES_ENOTINITIALIZED;
-  Sockets sockets_;
-  std::list<Entry> pinned_;  // of the hosts file
-  std::list<Entry> cache_;   // most recently used first
-  std::unordered_map<std::string_view, Entry*, NameHash, NameEqual> names_;
-  Waiter* ready_ = nullptr;
+  const std::vector<std::optional<DnsType>> order_;
+  DnsCache cache_;
+  std::shared_ptr<DnsChannel> channel_;
+  std::list<LookUp> look_ups_;
+  std::list<LookUp> ended_;
+  Waiting* ready_ = nullptr;
   bool resuming_soon_ = false;
 };
 
-Resolver::Impl::Impl(Loop& loop, const Options& options) : loop_(loop), options_(options), timer_(loop.io()) {
-  for (const std::string& type : options.order) {
-    if (type == "A") types_.push_back(type_a);
-    if (type == "AAAA") types_.push_back(type_aaaa);
+Resolver::Impl::Impl(Loop& loop, const Options& options) : loop_(loop), options_(options), order_(read_order(options.order)), cache_(options.cache_size) {
+  std::vector<DnsType> prefer;
+  for (const std::optional<DnsType>& type : order_) {
+    if (type == DnsType::a || type == DnsType::aaaa) prefer.push_back(*type);
   }
-  if (types_.empty()) types_ = {type_a, type_aaaa};
-
-  pin("localhost", {*IpAddress::parse("127.0.0.1")}, {*IpAddress::parse("::1")});
-  if (!options.hosts_file.empty()) read_hosts(options.hosts_file);
+  if (prefer.empty()) prefer = {DnsType::a, DnsType::aaaa};
+  cache_.pin_hosts(options.hosts_file, prefer);
 }
 
 void Resolver::Impl::start() {
-  init_library();
-  ares_options settings{};
-  settings.flags = ARES_FLAG_NOALIASES;
-  settings.timeout = static_cast<int>(options_.timeout.count());
-  settings.tries = static_cast<int>(options_.attempts);
-  settings.sock_state_cb = &Impl::on_socket;
-  settings.sock_state_cb_data = this;
-  channel_status_ = ares_init_options(&channel_, &settings, ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB);
-  if (channel_status_ == ARES_SUCCESS && !options_.servers.empty()) {
-    channel_status_ = ares_set_servers_ports_csv(channel_, server_list(options_.servers).c_str());
-  }
-  if (channel_status_ != ARES_SUCCESS) log::error("setting up DNS: {}", ares_strerror(channel_status_));
+  const DnsChannel::Options settings{options_.servers, options_.resolv_conf, options_.timeout, options_.attempts};
+  channel_ = std::make_shared<DnsChannel>(loop_, settings, ready_, [weak = weak_from_this()] {
+    if (const std::shared_ptr<Impl> self = weak.lock()) self->resume_ready();
+  });
 }
 
 void Resolver::Impl::close() noexcept {
+  channel_->close();
   // Waiters must not find the lists they are in when their frames are destroyed later.
-  const auto forget = [](Waiter*& list) {
+  const auto forget = [](Waiting*& list) {
     while (list != nullptr) list->unlink();
   };
-  for (Entry& entry : cache_) forget(entry.waiters);
+  for (DnsEntry& entry : cache_.names()) forget(entry.waiters);
   forget(ready_);
-  if (channel_ != nullptr) ares_destroy(std::exchange(channel_, nullptr));
-  while (!sockets_.empty()) drop(sockets_.begin());
-  timer_.cancel();
+  look_ups_.clear();
 }
 
 void Resolver::Impl::cancel() {
-  if (channel_ == nullptr) return;
-  ares_cancel(channel_);
-  arm_timer();
+  channel_->cancel();
   resume_soon();
 }
 
-// ---- names ----
+// ---- look-ups ----
 
-void Resolver::Impl::pin(std::string_view name, std::vector<IpAddress> v4, std::vector<IpAddress> v6) {
-  for (const int type : types_) {
-    std::vector<IpAddress>& addresses = type == type_a ? v4 : v6;
-    if (addresses.empty()) continue;
-    Entry& entry = pinned_.emplace_back();
-    entry.owner = this;
-    entry.name = name;
-    entry.pinned = true;
-    entry.addresses = std::move(addresses);
-    entry.expires = Steady::time_point::max();
-    names_.emplace(entry.name, &entry);
-    return;
-  }
+void Resolver::Impl::look_up(DnsEntry& entry) {
+  if (entry.busy) return;
+  ++entry.counts.queries;
+  if (is_invalid(entry.name)) return fail(entry, dns_error(ARES_ENOTFOUND), options_.not_found_ttl, true);
+  if (channel_->broken()) return fail(entry, channel_->broken(), options_.error_ttl, false);
+  entry.busy = true;
+  LookUp& started = look_ups_.emplace_back(LookUp{entry, std::nullopt, {}});
+  started.place = std::prev(look_ups_.end());
+  started.task.emplace(run(started));
+  started.task->await_suspend(std::noop_coroutine()).resume();
+  resume_soon();  // asking may have ended other questions
 }
 
-void Resolver::Impl::read_hosts(const std::string& path) {
-  struct Addresses {
-    std::vector<IpAddress> v4, v6;
+Task<void> Resolver::Impl::run(LookUp& self) {
+  DnsEntry& entry = self.entry;
+  Code error = dns_error(ARES_ENODATA);
+  bool failed = false;
+  bool missing = false;
+  std::array<DnsType, 5> asked{};
+  std::size_t count = 0;
+  for (const std::optional<DnsType>& each : order_) {
+    const std::optional<DnsType> type = each ? each : entry.last_type;
+    if (!type || count == asked.size() || std::find(asked.begin(), asked.begin() + count, *type) != asked.begin() + count) continue;
+    asked[count++] = *type;
+    Step step = co_await ask(entry, *type);
+    if (step.found != nullptr) {
+      succeed(entry, step, *type);
+      error.clear();
+      break;
+    }
+    error = step.error;
+    missing = missing || is_no_such_name(error);
+    if (is_no_such_name(error) || is_empty_answer(error)) continue;
+    failed = true;
+    // Servers that do not answer: what they would say of another type might not be what they say of this one.
+    if (!is_server_failure(error) && error != dns_recursion()) break;
+  }
+  if (error) {
+    const bool gone = missing && !failed;
+    const bool aborted = error == boost::asio::error::operation_aborted;
+    fail(entry, error, aborted ? std::chrono::seconds(0) : failed ? options_.error_ttl : options_.not_found_ttl, gone);
+  }
+  entry.busy = false;
+  complete(entry);
+  // Not destroyed while it runs.
+  ended_.splice(ended_.end(), look_ups_, self.place);
+}
+
+/// Asks for one type of a name and follows what the answer leads to.
+Task<Resolver::Impl::Step> Resolver::Impl::ask(DnsEntry& entry, DnsType type) {
+  DnsChannel::Question question(*channel_, entry.name, type);
+  co_await question;
+  Step step;
+  step.error = question.error;
+  if (step.error) co_return step;
+  const DnsFindings findings = find_records(question.message, type);
+  if (findings.records.empty() && findings.alias.empty()) {
+    step.error = dns_error(ARES_ENODATA);
+    co_return step;
+  }
+  const bool addresses = type == DnsType::a || type == DnsType::aaaa;
+  if (addresses && !findings.records.empty()) {
+    auto found = std::make_shared<DnsAddresses>();
+    found->type = type;
+    found->ttl = ttl_of(findings);
+    for (const DnsRecord* record : findings.records) found->list.push_back({record->ip, 0, 0});
+    step.found = std::move(found);
+    co_return step;
+  }
+  // Names to ask in their turn. A record that names itself leads nowhere (Kubernetes makes such SRV records).
+  DnsFindings onward = findings;
+  const DnsNameEqual same;
+  std::erase_if(onward.records, [&](const DnsRecord* record) { return same(record->target, question.message.question); });
+  if (same(onward.alias, question.message.question)) onward.alias.clear();
+  if (onward.records.empty() && onward.alias.empty()) {
+    step.error = dns_recursion();
+    co_return step;
+  }
+  if (onward.records.size() > most_targets) onward.records.resize(most_targets);
+  Step gathered = co_await gather(entry, onward);
+  co_return gathered;
+}
+
+/// The addresses of an alias, or of all targets of SRV records.
+Task<Resolver::Impl::Step> Resolver::Impl::gather(DnsEntry& entry, const DnsFindings& findings) {
+  Step step;
+  auto found = std::make_shared<DnsAddresses>();
+  found->ttl = ttl_of(findings);
+  const auto take = [&](const Step& of_target, const DnsRecord* record) {
+    if (of_target.found == nullptr) {
+      step.error = of_target.error;
+      return;
+    }
+    found->type = record != nullptr ? DnsType::srv : of_target.found->type;
+    step.expires = std::min(step.expires, of_target.expires);
+    step.each_time = step.each_time || of_target.each_time;
+    for (DnsAddresses::One one : of_target.found->list) {
+      if (record != nullptr) one.weight = std::max<unsigned>(record->weight, 1);
+      if (record != nullptr && one.port == 0) one.port = record->port;
+      if (found->list.size() < most_addresses) found->list.push_back(one);
+    }
   };
-  std::unordered_map<std::string, Addresses, NameHash, NameEqual> hosts;
-  std::ifstream file(path);
-  std::string text;
-  while (std::getline(file, text)) {
-    std::istringstream words(text.substr(0, text.find('#')));
-    std::string word;
-    if (!(words >> word)) continue;
-    const std::optional<IpAddress> ip = IpAddress::parse(word);
-    if (!ip) continue;
-    while (words >> word) {
-      Addresses& of_name = hosts[word];
-      std::vector<IpAddress>& known = ip->is_v4() ? of_name.v4 : of_name.v6;
-      if (std::find(known.begin(), known.end(), *ip) == known.end()) known.push_back(*ip);
-    }
-  }
-  for (auto& [name, addresses] : hosts) {
-    if (find(name) == nullptr) pin(name, std::move(addresses.v4), std::move(addresses.v6));
-  }
-}
-
-Resolver::Impl::Entry& Resolver::Impl::add(std::string_view name) {
-  evict();
-  Entry& entry = cache_.emplace_front();
-  entry.owner = this;
-  entry.name = name;
-  names_.emplace(entry.name, &entry);
-  entry.place = cache_.begin();
-  return entry;
-}
-
-void Resolver::Impl::touch(Entry& entry) {
-  if (!entry.pinned) cache_.splice(cache_.begin(), cache_, entry.place);
-}
-
-void Resolver::Impl::evict() {
-  // From the least recently used on. An entry with a query under way is c-ares' argument and stays.
-  for (auto it = cache_.end(); it != cache_.begin() && cache_.size() >= std::max<std::size_t>(options_.cache_size, 1);) {
-    --it;
-    if (it->querying) continue;
-    names_.erase(it->name);
-    it = cache_.erase(it);
-  }
-}
-
-// ---- queries ----
-
-void Resolver::Impl::query(Entry& entry) {
-  if (entry.querying) return;
-  if (is_invalid(entry.name)) return fail(entry, ARES_ENOTFOUND);
-  if (channel_status_ != ARES_SUCCESS) return fail(entry, channel_status_);
-  entry.querying = true;
-  entry.type = 0;
-  ask(entry);
-  arm_timer();
-  resume_soon();  // sending may have ended other queries
-}
-
-void Resolver::Impl::ask(Entry& entry) { ares_search(channel_, entry.name.c_str(), class_internet, types_[entry.type], &Impl::on_answer, &entry); }
-
-void Resolver::Impl::on_answer(void* argument, int status, int /*timeouts*/, unsigned char* answer, int size) {
-  Entry& entry = *static_cast<Entry*>(argument);
-  Impl& self = *entry.owner;
-  if (status == ARES_EDESTRUCTION) return;
-  if (status == ARES_SUCCESS) status = self.take(entry, answer, size);
-  if (status == ARES_ENODATA && entry.type + 1 < self.types_.size()) {
-    ++entry.type;
-    return self.ask(entry);
-  }
-  entry.querying = false;
-  if (status != ARES_SUCCESS) self.fail(entry, status);
-  self.complete(entry);
-}
-
-int Resolver::Impl::take(Entry& entry, const unsigned char* answer, int size) {
-  constexpr std::size_t most = 64;
-  std::vector<IpAddress> addresses;
-  int ttl = std::numeric_limits<int>::max();
-  int count = most;
-  if (types_[entry.type] == type_a) {
-    std::array<ares_addrttl, most> found;
-    const int status = ares_parse_a_reply(answer, size, nullptr, found.data(), &count);
-    if (status != ARES_SUCCESS) return status;
-    for (int i = 0; i < count; ++i) {
-      addresses.push_back(IpAddress::from_v4(&found[static_cast<std::size_t>(i)].ipaddr));
-      ttl = std::min(ttl, found[static_cast<std::size_t>(i)].ttl);
-    }
-  } else {
-    std::array<ares_addr6ttl, most> found;
-    const int status = ares_parse_aaaa_reply(answer, size, nullptr, found.data(), &count);
-    if (status != ARES_SUCCESS) return status;
-    for (int i = 0; i < count; ++i) {
-      IpAddress& address = addresses.emplace_back();
-      std::memcpy(address.bytes.data(), &found[static_cast<std::size_t>(i)].ip6addr, address.bytes.size());
-      ttl = std::min(ttl, found[static_cast<std::size_t>(i)].ttl);
-    }
-  }
-  if (addresses.empty()) return ARES_ENODATA;
-
-  // At least a second: an answer that expires at once would make each request a query.
-  const std::chrono::seconds valid = options_.valid_ttl.value_or(std::chrono::seconds(std::max(ttl, 1)));
-  entry.addresses = std::move(addresses);
-  entry.error.clear();
-  entry.expires = Steady::now() + valid;
-  entry.stale_until = entry.expires + options_.stale_ttl;
-  return ARES_SUCCESS;
-}
-
-void Resolver::Impl::fail(Entry& entry, int status) {
+  // All are asked for at once, then waited for in turn.
   const Steady::time_point now = Steady::now();
-  entry.error = to_code(status);
-  const bool aborted = entry.error == boost::asio::error::operation_aborted;
-  // A server that cannot be reached is no reason to forget what it said; that the name is gone is one.
-  const bool gone = status == ARES_ENOTFOUND || status == ARES_ENODATA;
-  entry.expires = aborted ? now : now + (gone ? options_.not_found_ttl : options_.error_ttl);
-  if (gone || now >= entry.stale_until) entry.addresses.clear();
+  for (const DnsRecord* record : findings.records) {
+    if (literal(record->target)) continue;
+    DnsEntry& next = target_of(entry, record->target);
+    if (next.is_due(now) && next.depth <= deepest) look_up(next);
+  }
+  for (const DnsRecord* record : findings.records) {
+    const Step of_target = co_await follow(entry, record->target);
+    take(of_target, record);
+    if (of_target.error == boost::asio::error::operation_aborted) co_return of_target;
+  }
+  if (findings.records.empty()) {
+    const Step of_target = co_await follow(entry, findings.alias);
+    take(of_target, nullptr);
+  }
+  if (!found->list.empty()) {
+    step.error.clear();
+    step.found = std::move(found);
+  }
+  co_return step;
 }
 
-void Resolver::Impl::complete(Entry& entry) {
-  while (entry.waiters != nullptr) {
-    Waiter& waiter = *entry.waiters;
-    waiter.unlink();
-    if (entry.addresses.empty()) {
-      waiter.error = entry.error;
-    } else {
-      waiter.address = entry.next_address(waiter.port);
+/// The entry of a name that an answer about `entry` leads to. Such names are absolute: the search list is not for them.
+DnsEntry& Resolver::Impl::target_of(const DnsEntry& entry, const std::string& target) {
+  const std::string name = target + '.';
+  DnsEntry* next = cache_.find(name);
+  if (next == nullptr) next = &cache_.add(name);
+  if (!next->busy) next->depth = entry.depth + 1;
+  cache_.touch(*next);
+  return *next;
+}
+
+/// The addresses of a name that an answer about `entry` leads to.
+Task<Resolver::Impl::Step> Resolver::Impl::follow(DnsEntry& entry, const std::string& target) {
+  Step step;
+  if (const std::optional<IpAddress> ip = literal(target)) {
+    auto found = std::make_shared<DnsAddresses>();
+    found->type = ip->is_v4() ? DnsType::a : DnsType::aaaa;
+    found->list.push_back({*ip, 0, 0});
+    step.found = std::move(found);
+    co_return step;
+  }
+  DnsEntry& next = target_of(entry, target);
+  ++next.counts.runs;
+  const Steady::time_point now = Steady::now();
+  if (next.is_due(now) || next.busy) {
+    // Whoever is waited for by the one it would wait for waits for itself.
+    bool circle = next.depth > deepest;
+    for (const DnsEntry* each = &next; each != nullptr; each = each->waits_for) circle = circle || each == &entry;
+    if (circle) {
+      step.error = dns_recursion();
+      co_return step;
     }
+    look_up(next);
+    if (next.busy) {
+      Waiter waiter(next);
+      entry.waits_for = &next;
+      co_await waiter;
+      entry.waits_for = nullptr;
+      step.error = waiter.found != nullptr ? Code() : waiter.error;
+      step.found = waiter.found;
+      step.expires = waiter.expires;
+      step.each_time = waiter.each_time;
+      co_return step;
+    }
+  } else if (next.found != nullptr) {
+    ++next.counts.hits;
+  }
+  step.error = next.found != nullptr ? Code() : next.error;
+  step.found = next.found;
+  step.expires = next.expires;
+  step.each_time = next.each_time;
+  co_return step;
+}
+
+// ---- their ends ----
+
+void Resolver::Impl::succeed(DnsEntry& entry, Step& step, DnsType type) {
+  const Steady::time_point now = Steady::now();
+  entry.expires = std::min(now + step.found->ttl, step.expires);
+  entry.stale_until = entry.expires + std::min(options_.stale_ttl, longest_ttl);
+  entry.each_time = step.each_time || step.found->ttl.count() == 0;
+  entry.last_type = type;
+  entry.error.clear();
+  entry.set_found(std::move(step.found));
+}
+
+void Resolver::Impl::fail(DnsEntry& entry, const Code& error, std::chrono::seconds remember, bool gone) {
+  const Steady::time_point now = Steady::now();
+  ++entry.counts.failures;
+  entry.error = error;
+  entry.last_type.reset();
+  // A server that cannot be reached, or has nothing to say, is no reason to forget what it said; that the name is gone is one.
+  if (gone || now >= entry.stale_until) entry.set_found(nullptr);
+  entry.expires = now + std::min(remember, longest_ttl);
+  if (entry.found != nullptr) entry.expires = std::min(entry.expires, entry.stale_until);
+}
+
+void Resolver::Impl::complete(DnsEntry& entry) {
+  while (entry.waiters != nullptr) {
+    Waiter& waiter = *static_cast<Waiter*>(entry.waiters);
+    waiter.error = entry.error;
+    waiter.found = entry.found;
+    waiter.expires = entry.expires;
+    waiter.each_time = entry.each_time;
+    if (entry.found != nullptr) waiter.picked = entry.pick();
     waiter.link_to(ready_);
   }
 }
@@ -430,9 +377,10 @@ void Resolver::Impl::complete(Entry& entry) {
 void Resolver::Impl::resume_ready() {
   const std::shared_ptr<Impl> alive = shared_from_this();
   while (ready_ != nullptr) {
-    Waiter& waiter = *ready_;
-    waiter.unlink();
-    waiter.handle.resume();
+    Waiting& waiting = *ready_;
+    waiting.unlink();
+    waiting.handle.resume();
+    ended_.clear();
   }
 }
 
@@ -447,77 +395,6 @@ void Resolver::Impl::resume_soon() {
   });
 }
 
-// ---- sockets and time ----
-
-void Resolver::Impl::on_socket(void* argument, ares_socket_t descriptor, int readable, int writable) {
-  Impl& self = *static_cast<Impl*>(argument);
-  if (readable == 0 && writable == 0) {
-    self.drop(self.sockets_.find(descriptor));
-    return;
-  }
-  std::shared_ptr<Socket>& socket = self.sockets_[descriptor];
-  if (!socket) socket = std::make_shared<Socket>(self.loop_.io(), descriptor);
-  socket->wants_read = readable != 0;
-  socket->wants_write = writable != 0;
-  self.watch(socket);
-}
-
-void Resolver::Impl::watch(const std::shared_ptr<Socket>& socket) {
-  const auto wait_for = [this, &socket](Descriptor::wait_type what, bool reading) {
-    socket->watched.async_wait(what, [weak = weak_from_this(), socket, reading](const boost::system::error_code& error) {
-      if (const std::shared_ptr<Impl> self = weak.lock()) self->ready(socket, reading, error);
-    });
-  };
-  if (socket->wants_read && !socket->reading) {
-    socket->reading = true;
-    wait_for(Descriptor::wait_read, true);
-  }
-  if (socket->wants_write && !socket->writing) {
-    socket->writing = true;
-    wait_for(Descriptor::wait_write, false);
-  }
-}
-
-void Resolver::Impl::ready(const std::shared_ptr<Socket>& socket, bool reading, const boost::system::error_code& error) {
-  // Closed: its number may be another socket's by now.
-  if (socket->closed || error == boost::asio::error::operation_aborted) return;
-  (reading ? socket->reading : socket->writing) = false;
-  const bool wanted = reading ? socket->wants_read : socket->wants_write;
-  if (wanted) process(reading ? socket->number : ARES_SOCKET_BAD, reading ? ARES_SOCKET_BAD : socket->number);
-  if (!socket->closed) watch(socket);
-  resume_ready();
-}
-
-void Resolver::Impl::drop(Sockets::iterator closed) {
-  if (closed == sockets_.end()) return;
-  boost::system::error_code ignored;
-  closed->second->closed = true;
-  closed->second->watched.cancel(ignored);
-  sockets_.erase(closed);
-}
-
-void Resolver::Impl::process(ares_socket_t readable, ares_socket_t writable) {
-  ares_process_fd(channel_, readable, writable);
-  arm_timer();
-}
-
-void Resolver::Impl::arm_timer() {
-  timeval room{};
-  const timeval* next = ares_timeout(channel_, nullptr, &room);
-  if (next == nullptr) {
-    timer_.cancel();
-    return;
-  }
-  // One millisecond more, or rounding would wake us just before c-ares sees the time as come.
-  timer_.expires_after(std::chrono::seconds(next->tv_sec) + std::chrono::microseconds(next->tv_usec) + std::chrono::milliseconds(1));
-  timer_.async_wait([weak = weak_from_this()](const boost::system::error_code& error) {
-    const std::shared_ptr<Impl> self = weak.lock();
-    if (error || !self) return;
-    self->process(ARES_SOCKET_BAD, ARES_SOCKET_BAD);
-    self->resume_ready();
-  });
-}
-
 // ---- the door ----
 
 Resolver::Resolver(Loop& loop, const Options& options) : impl_(std::make_shared<Impl>(loop, options)) { impl_->start(); }
@@ -526,40 +403,116 @@ Resolver::~Resolver() { impl_->close(); }
 
 void Resolver::cancel() { impl_->cancel(); }
 
-bool Resolver::is_name_error(const Error& error) noexcept {
-  if (error.code.category() != dns_category()) return false;
-  const int status = error.code.value();
-  return status == ARES_ENOTFOUND || status == ARES_ENODATA;
-}
+bool Resolver::is_name_error(const Error& error) noexcept { return is_no_such_name(error.code) || is_empty_answer(error.code); }
 
 Task<Result<SocketAddress>> Resolver::resolve(const std::string& host, std::uint16_t port) {
+  const auto with_port = [port](const DnsAddresses::One& one) { return one.ip.with_port(one.port != 0 ? one.port : port); };
   const Steady::time_point now = Steady::now();
-  Impl::Entry* entry = impl_->find(host);
+  DnsEntry* entry = impl_->cache().find(host);
   if (entry == nullptr) {
     if (const std::optional<IpAddress> ip = literal(host)) co_return ip->with_port(port);
-    entry = &impl_->add(host);
+    entry = &impl_->cache().add(host);
   } else {
-    impl_->touch(*entry);
-    if (!entry->addresses.empty() && (now < entry->expires || now < entry->stale_until)) {
-      const SocketAddress address = entry->next_address(port);
-      if (now >= entry->expires) impl_->query(*entry);
-      co_return address;
-    }
-    if (entry->addresses.empty() && !entry->querying && now < entry->expires) {
-      co_return Error{entry->error, Origin::upstream, "resolving " + host};
-    }
+    impl_->cache().touch(*entry);
   }
+  ++entry->counts.runs;
+  if (entry->is_fresh(now)) {
+    ++entry->counts.hits;
+    co_return with_port(entry->pick());
+  }
+  if (entry->is_stale(now)) {
+    ++entry->counts.stale;
+    const SocketAddress address = with_port(entry->pick());
+    if (entry->is_due(now)) impl_->look_up(*entry);
+    co_return address;
+  }
+  if (entry->has_failed(now)) co_return Error{entry->error, Origin::upstream, "resolving " + host};
 
-  impl_->query(*entry);
-  if (!entry->querying) {
-    // Ended at once: the name is malformed, or no server is usable.
-    if (entry->addresses.empty()) co_return Error{entry->error, Origin::upstream, "resolving " + host};
-    co_return entry->next_address(port);
+  impl_->look_up(*entry);
+  if (!entry->busy) {
+    // Ended at once: the name cannot be, or no server is usable.
+    if (entry->found == nullptr) co_return Error{entry->error, Origin::upstream, "resolving " + host};
+    co_return with_port(entry->pick());
   }
-  Impl::Waiter waiter(*entry, port);
+  Impl::Waiter waiter(*entry);
   co_await waiter;
-  if (waiter.error) co_return Error{waiter.error, Origin::upstream, "resolving " + host};
-  co_return waiter.address;
+  if (waiter.found == nullptr) co_return Error{waiter.error, Origin::upstream, "resolving " + host};
+  co_return with_port(waiter.picked);
+}
+
+Task<Result<Resolver::Answer>> Resolver::resolve_all(const std::string& host, std::uint16_t port) {
+  Answer answer;
+  DnsEntry* entry = impl_->cache().find(host);
+  if (entry == nullptr) {
+    if (const std::optional<IpAddress> ip = literal(host)) {
+      answer.records.push_back({ip->with_port(port), 0});
+      answer.ttl = for_good;
+      co_return answer;
+    }
+    entry = &impl_->cache().add(host);
+  } else {
+    impl_->cache().touch(*entry);
+  }
+  ++entry->counts.runs;
+  Found found = entry->found;
+  Code error = entry->error;
+  Steady::time_point expires = entry->expires;
+  bool each_time = entry->each_time;
+  const Steady::time_point now = Steady::now();
+  if (entry->is_fresh(now)) {
+    ++entry->counts.hits;
+  } else if (entry->is_due(now) || entry->busy) {
+    impl_->look_up(*entry);
+    if (entry->busy) {
+      Impl::Waiter waiter(*entry);
+      co_await waiter;
+      found = waiter.found;
+      error = waiter.error;
+      expires = waiter.expires;
+      each_time = waiter.each_time;
+    } else {
+      found = entry->found;
+      error = entry->error;
+      expires = entry->expires;
+      each_time = entry->each_time;
+    }
+  }
+  if (found == nullptr) co_return Error{error, Origin::upstream, "resolving " + host};
+  for (const DnsAddresses::One& one : found->list) answer.records.push_back({one.ip.with_port(one.port != 0 ? one.port : port), one.weight});
+  answer.srv = found->type == DnsType::srv;
+  if (expires == Steady::time_point::max()) {
+    answer.ttl = for_good;
+  } else if (!each_time || error) {
+    answer.ttl = std::max(std::chrono::duration_cast<std::chrono::milliseconds>(expires - Steady::now()), std::chrono::milliseconds(1));
+  }
+  co_return answer;
+}
+
+std::vector<Resolver::Line> Resolver::lines() const {
+  const Steady::time_point now = Steady::now();
+  std::vector<Line> lines;
+  const auto add = [&](const DnsEntry& entry) {
+    Line& line = lines.emplace_back();
+    line.name = entry.name;
+    line.hosts_file = entry.pinned;
+    if (entry.error) line.error = entry.error.message();
+    const std::chrono::milliseconds left = entry.pinned ? for_good : std::chrono::duration_cast<std::chrono::milliseconds>(entry.expires - now);
+    line.ttl_left = std::max(left, std::chrono::milliseconds(0));
+    line.runs = entry.counts.runs;
+    line.hits = entry.counts.hits;
+    line.stale_hits = entry.counts.stale;
+    line.queries = entry.counts.queries;
+    line.failures = entry.counts.failures;
+    if (entry.found == nullptr) return;
+    line.type = name_of(entry.found->type);
+    line.stale = !entry.pinned && (entry.error || now >= entry.expires);
+    for (const DnsAddresses::One& one : entry.found->list) {
+      line.addresses.push_back(one.port != 0 ? one.ip.with_port(one.port).to_string() : one.ip.to_string());
+    }
+  };
+  for (const DnsEntry& entry : impl_->cache().hosts()) add(entry);
+  for (const DnsEntry& entry : impl_->cache().names()) add(entry);
+  return lines;
 }
 
 }  // namespace gateway::net

@@ -6,9 +6,16 @@ import threading
 NAME_ERROR = 3
 SERVER_FAILURE = 2
 
+A, SRV = 1, 33
+
+
+def service_data(priority, weight, port, target):
+    labels = b"".join(bytes([len(label)]) + label.encode() for label in target.split("."))
+    return b"".join(number.to_bytes(2, "big") for number in (priority, weight, port)) + labels + b"\0"
+
 
 class NameServer:
-    """Answers A queries from `answers`: name to a list of addresses, to an error code, or to None for silence."""
+    """Answers from `answers`: name to a list of addresses and (priority, weight, port, target), to an error code, or to None for silence."""
 
     def __init__(self, **more):
         self.answers = {}
@@ -43,10 +50,12 @@ class NameServer:
             if answer is None:
                 continue
             code = answer if isinstance(answer, int) else 0
-            records = answer if isinstance(answer, list) and kind == 1 else []
+            wanted = {A: str, SRV: tuple}.get(kind, ())
+            records = [each for each in answer if isinstance(each, wanted)] if isinstance(answer, list) else []
             reply = query[:2] + bytes([0x81, 0x80 | code, 0, 1, 0, len(records), 0, 0, 0, 0]) + question
             for record in records:
-                reply += b"\xc0\x0c\x00\x01\x00\x01" + self.ttl.to_bytes(4, "big") + b"\x00\x04" + socket.inet_aton(record)
+                data = socket.inet_aton(record) if kind == A else service_data(*record)
+                reply += b"\xc0\x0c" + bytes([0, kind, 0, 1]) + self.ttl.to_bytes(4, "big") + len(data).to_bytes(2, "big") + data
             try:
                 self.sock.sendto(reply, peer)
             except OSError:

@@ -1,0 +1,69 @@
+"""Services by name: what a name server says moves traffic, and its silence does not stop it."""
+
+import time
+
+from support.dns import SERVER_FAILURE, NameServer
+from support.upstreams import plain, serve
+from support.waiting import eventually
+
+NOT_A_PORT_OF_OURS = 9
+
+
+def started(private, names, **more):
+    return private(dns_resolver=names.address, dns_hostsfile="/dev/null", nginx_worker_processes=1, **more)
+
+
+def named(label):
+    """An origin's script: it tells who it is."""
+    return serve(plain(label))
+
+
+def test_traffic_moves_when_a_record_has_changed_and_stays_while_dns_is_down(private, upstream):
+    blue, green = upstream(named(b"blue")), upstream(named(b"green"))
+    with NameServer(ttl=1) as names:
+        names.answers["service.test"] = [(0, 0, blue.port, "here.test")]
+        names.answers["here.test"] = ["127.0.0.1"]
+        gateway = started(private, names)
+        gateway.route(f"http://service.test:{NOT_A_PORT_OF_OURS}")
+        assert gateway.get("/").text == "blue"
+
+        names.answers["service.test"] = [(0, 0, green.port, "here.test")]
+        eventually(lambda: gateway.get("/").text == "green", "traffic on the changed record")
+
+        for name in list(names.answers):
+            names.answers[name] = SERVER_FAILURE
+        time.sleep(1.2)  # the TTL
+        asked = len(names.asked)
+        assert [gateway.get("/").text for _ in range(5)] == ["green"] * 5
+        eventually(lambda: len(names.asked) > asked, "another question")
+        for name in list(names.answers):
+            names.answers[name] = None
+        time.sleep(1.2)
+        began = time.monotonic()
+        assert [gateway.get("/").text for _ in range(5)] == ["green"] * 5
+        assert time.monotonic() - began < 1
+
+        names.answers["service.test"], names.answers["here.test"] = [(0, 0, blue.port, "here.test")], ["127.0.0.1"]
+        eventually(lambda: gateway.get("/").text == "blue", "traffic on the new record", timeout=30)
+
+
+def test_srv_records_bring_ports_weights_and_priorities(private, upstream):
+    light, heavy, spare = (upstream(named(label)) for label in (b"light", b"heavy", b"spare"))
+    with NameServer() as names:
+        names.answers["service.test"] = [(20, 9, spare.port, "here.test"), (10, 1, light.port, "here.test"), (10, 3, heavy.port, "here.test")]
+        names.answers["here.test"] = ["127.0.0.1"]
+        gateway = started(private, names)
+        gateway.route(f"http://service.test:{NOT_A_PORT_OF_OURS}")
+        seen = [gateway.get("/").text for _ in range(40)]
+        assert (seen.count("light"), seen.count("heavy")) == (10, 30)
+
+
+def test_a_ttl_of_zero_asks_for_each_request(private, upstream):
+    origin = upstream(named(b"here"))
+    with NameServer(ttl=0) as names:
+        names.answers["service.test"] = ["127.0.0.1"]
+        gateway = started(private, names, dns_order="A")
+        gateway.route(f"http://service.test:{origin.port}")
+        for asked in (1, 2, 3):
+            assert gateway.get("/").text == "here"
+            assert len(names.asked) == asked
