@@ -10,7 +10,7 @@ namespace gateway::net {
 namespace {
 
 constexpr std::size_t header_bytes = 12;
-constexpr std::size_t longest_name = 255;
+constexpr std::size_t longest_name = 253;  // as text; 255 bytes on the wire
 constexpr std::uint16_t class_internet = 1;
 constexpr std::size_t most_records = 512;  // a reply of 64 KiB holds some 4000 addresses: nobody means that
 
@@ -61,8 +61,8 @@ class Reader {
       if (length > 63 || size_ - from - 1 < length) return false;
       ++from;
       if (length == 0) break;
-      if (name.size() + length + 1U > longest_name) return false;
       if (!name.empty()) name += '.';
+      if (name.size() + length > longest_name) return false;
       for (std::size_t i = 0; i < length; ++i) {
         const std::uint8_t byte = bytes_[from + i];
         printable = printable && byte > 0x20 && byte < 0x7f && byte != '.' && byte != '\\';

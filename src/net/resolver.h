@@ -47,9 +47,9 @@ class Resolver {
     unsigned weight = 0;  ///< of SRV (0 counts as 1); 0 where the record has none
   };
   struct Answer {
-    std::vector<Record> records;    ///< never empty; in the order they came
-    std::chrono::milliseconds ttl;  ///< what is left until it should be asked for again; 0: it holds for this one use
-    bool srv = false;               ///< the records bring their own ports and weights
+    std::vector<Record> records;       ///< never empty; in the order they came
+    std::chrono::milliseconds ttl{0};  ///< what is left until it should be asked for again; 0: it holds for this one use
+    bool srv = false;                  ///< the records bring their own ports and weights
   };
 
   Resolver(Loop& loop, const Options& options);
@@ -78,11 +78,11 @@ class Resolver {
   /// What the cache holds of one name, to be shown.
   struct Line {
     std::string name;
-    std::string type;                    ///< "A", "AAAA", "SRV"; "" when there is nothing but an error
-    std::vector<std::string> addresses;  ///< "ip", of SRV "ip:port"
-    std::string error;                   ///< of the last look-up
-    std::chrono::milliseconds ttl_left;  ///< until it is asked for again
-    bool stale = false;                  ///< `addresses` have expired
+    std::string type;                       ///< "A", "AAAA", "SRV"; "" when there is nothing but an error
+    std::vector<std::string> addresses;     ///< "ip", of SRV "ip:port"
+    std::string error;                      ///< of the last look-up
+    std::chrono::milliseconds ttl_left{0};  ///< until it is asked for again
+    bool stale = false;                     ///< `addresses` have expired
     bool hosts_file = false;
     std::uint64_t runs = 0;        ///< times it was asked for here
     std::uint64_t hits = 0;        ///< answered by what was fresh

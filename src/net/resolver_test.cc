@@ -1,187 +1,23 @@
 #include "net/resolver.h"
 
-#include <arpa/inet.h>
 #include <gtest/gtest.h>
-#include <poll.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <fstream>
-#include <map>
-#include <mutex>
 #include <thread>
 
-#include "net/ip.h"
+#include "net/resolver_fixture.h"
 
 namespace gateway::net {
 namespace {
 
 using namespace std::chrono_literals;
 
-constexpr int any = 0;
-
-/// A DNS server on a thread of its own that answers A and AAAA as it is told.
-class DnsServer {
- public:
-  struct Answer {
-    std::vector<std::string> addresses{};
-    unsigned ttl = 60;
-    unsigned rcode = 0;
-    bool silent = false;
-    std::chrono::milliseconds delay{0};
-  };
-
-  DnsServer() : socket_(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)) {
-    const SocketAddress any = *SocketAddress::from_ip("127.0.0.1", 0);
-    EXPECT_EQ(bind(socket_, reinterpret_cast<const sockaddr*>(&any.storage), any.size), 0);
-    thread_ = std::thread([this] { serve(); });
-  }
-  ~DnsServer() {
-    stopping_ = true;
-    thread_.join();
-    ::close(socket_);
-  }
-
-  void set(const std::string& name, int type, Answer answer) {
-    const std::lock_guard lock(mutex_);
-    answers_[{name, type}] = std::move(answer);
-  }
-  int asked(const std::string& name, int type) {
-    const std::lock_guard lock(mutex_);
-    return asked_[{name, type}];
-  }
-  std::string address() const {
-    SocketAddress local;
-    local.size = sizeof local.storage;
-    getsockname(socket_, reinterpret_cast<sockaddr*>(&local.storage), &local.size);
-    return local.to_string();
-  }
-
- private:
-  void serve() {
-    while (!stopping_) {
-      pollfd waiting{socket_, POLLIN, 0};
-      if (poll(&waiting, 1, 10) != 1) continue;
-      std::uint8_t query[512];
-      SocketAddress from;
-      from.size = sizeof from.storage;
-      const ssize_t size = recvfrom(socket_, query, sizeof query, 0, reinterpret_cast<sockaddr*>(&from.storage), &from.size);
-      if (size < 17) continue;
-
-      std::string name;
-      std::size_t at = 12;
-      while (query[at] != 0) {
-        if (!name.empty()) name += '.';
-        name.append(reinterpret_cast<char*>(query) + at + 1, query[at]);
-        at += query[at] + 1U;
-      }
-      const int type = query[at + 1] * 256 + query[at + 2];
-      const std::size_t question_end = at + 5;
-
-      Answer answer;
-      {
-        const std::lock_guard lock(mutex_);
-        ++asked_[{name, type}];
-        auto found = answers_.find({name, type});
-        if (found == answers_.end()) found = answers_.find({name, any});
-        if (found != answers_.end()) answer = found->second;
-      }
-      if (answer.silent) continue;
-      std::this_thread::sleep_for(answer.delay);
-
-      std::string reply(reinterpret_cast<char*>(query), question_end);
-      const auto put16 = [&reply](unsigned value) {
-        reply += static_cast<char>(value >> 8);
-        reply += static_cast<char>(value & 255);
-      };
-      reply[2] = static_cast<char>(0x81);
-      reply[3] = static_cast<char>(0x80 | answer.rcode);
-      reply[7] = static_cast<char>(answer.addresses.size());
-      reply[9] = reply[11] = 0;
-      for (const std::string& text : answer.addresses) {
-        const IpAddress ip = *IpAddress::parse(text);
-        put16(0xc00c);
-        put16(static_cast<unsigned>(type));
-        put16(1);
-        put16(answer.ttl >> 16);
-        put16(answer.ttl & 0xffff);
-        const std::size_t skip = ip.is_v4() ? 12 : 0;
-        put16(static_cast<unsigned>(16 - skip));
-        reply.append(reinterpret_cast<const char*>(ip.bytes.data()) + skip, 16 - skip);
-      }
-      sendto(socket_, reply.data(), reply.size(), 0, reinterpret_cast<sockaddr*>(&from.storage), from.size);
-    }
-  }
-
-  int socket_;
-  std::atomic<bool> stopping_{false};
-  std::mutex mutex_;
-  std::map<std::pair<std::string, int>, Answer> answers_;
-  std::map<std::pair<std::string, int>, int> asked_;
-  std::thread thread_;
-};
-
-constexpr int a = 1;
-constexpr int aaaa = 28;
+constexpr int any = FakeNameServer::any;
+constexpr int a = FakeNameServer::a;
+constexpr int aaaa = FakeNameServer::aaaa;
 constexpr unsigned server_failure = 2;
 constexpr unsigned name_error = 3;
-
-using Found = std::optional<Result<SocketAddress>>;
-
-Task<void> look_up(Resolver& resolver, std::string host, std::shared_ptr<Found> found) {
-  Result<SocketAddress> result = co_await resolver.resolve(host, 80);
-  found->emplace(std::move(result));
-}
-
-class ResolverTest : public ::testing::Test {
- protected:
-  void SetUp() override {
-    Executor::set_current(&loop);  // this thread turns it, a little at a time
-    options.servers = {server.address()};
-    options.hosts_file.clear();
-    options.timeout = 100ms;
-    options.attempts = 2;
-    options.order = {"A", "AAAA"};
-  }
-  void TearDown() override { Executor::set_current(nullptr); }
-
-  std::shared_ptr<Found> begin(const std::string& host) {
-    if (!resolver) resolver = std::make_unique<Resolver>(loop, options);
-    auto found = std::make_shared<Found>();
-    spawn(look_up(*resolver, host, found));
-    return found;
-  }
-  void wait_for(const Found& found) {
-    loop.io().restart();
-    const auto guard = boost::asio::make_work_guard(loop.io());
-    const Steady::time_point end = Steady::now() + 10s;
-    while (!found && Steady::now() < end) loop.io().run_one_for(100ms);
-    ASSERT_TRUE(found);
-  }
-  void run_for(std::chrono::milliseconds time) {
-    loop.io().restart();
-    const auto guard = boost::asio::make_work_guard(loop.io());
-    loop.io().run_for(time);
-  }
-  /// The address found, or the error's text.
-  std::string get(const std::string& host) {
-    const auto found = begin(host);
-    wait_for(*found);
-    if (!*found) return "nothing";
-    return (*found)->has_value() ? (*found)->value().to_string() : (*found)->error().code.message();
-  }
-  /// As get(), but the answer must be there without waiting.
-  std::string get_now(const std::string& host) {
-    const auto found = begin(host);
-    if (!*found) return "waits";
-    return (*found)->has_value() ? (*found)->value().to_string() : (*found)->error().code.message();
-  }
-
-  DnsServer server;
-  Loop loop;
-  Resolver::Options options;
-  std::unique_ptr<Resolver> resolver;
-};
 
 TEST_F(ResolverTest, LiteralAddressesAndLocalhostNeedNoServer) {
   EXPECT_EQ(get_now("10.1.2.3"), "10.1.2.3:80");
