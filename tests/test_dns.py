@@ -2,9 +2,11 @@
 
 import time
 
-from support.dns import SERVER_FAILURE, NameServer
+from support.dns import A, SERVER_FAILURE, NameServer
+from support.gateway import free_port
 from support.upstreams import plain, serve
 from support.waiting import eventually
+from support.wire import fetch
 
 NOT_A_PORT_OF_OURS = 9
 
@@ -67,3 +69,59 @@ def test_a_ttl_of_zero_asks_for_each_request(private, upstream):
         for asked in (1, 2, 3):
             assert gateway.get("/").text == "here"
             assert len(names.asked) == asked
+
+
+# -- what is shown of the cache
+
+
+def test_the_cache_is_shown_name_by_name(private, upstream):
+    origin = upstream(named(b"here"))
+    with NameServer(ttl=1) as names:
+        names.answers["service.test"] = [(0, 2, origin.port, "here.test")]
+        names.answers["here.test"] = ["127.0.0.1"]
+        gateway = started(private, names)
+        gateway.route("http://service.test")
+        assert gateway.get("/").text == "here"
+        for name in names.answers:
+            names.answers[name] = SERVER_FAILURE
+        answer = gateway.admin("GET", "/debug/node/dns?name=SERVICE.test")
+        assert answer.status == 200
+        line, = answer.json["data"]
+        assert 0 < line.pop("ttl") <= 1
+        assert line == {"worker": 0, "name": "service.test", "type": "SRV", "addresses": [f"127.0.0.1:{origin.port}"],
+                        "stale": False, "hosts_file": False}
+        time.sleep(1.1)
+        assert gateway.get("/").text == "here"
+
+
+        def failed():
+            line, = gateway.admin("GET", "/debug/node/dns?name=service.test").json["data"]
+            return line["stale"] and line["addresses"] and line.get("error") == "dns server error: 2 server failure"
+        eventually(failed, "a failed look-up that leaves the address")
+        everything = gateway.admin("GET", "/debug/node/dns").json["data"]
+        assert {line["name"] for line in everything} == {"localhost", "service.test", "here.test."}
+        assert gateway.admin("GET", "/status/dns").json == {"message": "not implemented with the legacy DNS client"}
+        assert gateway.admin("GET", "/status/dns").status == 501
+
+
+def test_the_newer_client_tells_statistics_on_both_interfaces(private, upstream):
+    origin, status = upstream(named(b"here")), free_port()
+    with NameServer() as names:
+        names.answers["service.test"] = ["127.0.0.1"]
+        gateway = private(new_dns_client="on", resolver_address=names.address, resolver_hosts_file="/dev/null", nginx_worker_processes=2,
+                          status_listen=f"127.0.0.1:{status}")
+        gateway.route(f"http://service.test:{origin.port}")
+        for _ in range(10):
+            assert gateway.get("/").text == "here"
+        for answer in (gateway.admin("GET", "/status/dns"), fetch(("127.0.0.1", status), "GET", "/status/dns")):
+            assert answer.status == 200
+            assert answer.json["worker"] == {"id": 0, "count": 2}
+            told = answer.json["stats"]["service.test|A"]
+            assert told["runs"] == 10 and told["query"] == told["query_succ"] == 10 - told.get("cache_hit", 0) <= 2
+        assert {kind for _, kind in names.asked} == {A}
+
+
+def test_every_worker_tells_its_names(private):
+    gateway = private(nginx_worker_processes=4)
+    answers = [gateway.admin("GET", "/debug/node/dns").json["data"] for _ in range(20)]
+    assert all({line["worker"] for line in answer} == {0, 1, 2, 3} for answer in answers)

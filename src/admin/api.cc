@@ -64,7 +64,8 @@ Task<Reply> said(Reply reply) { co_return reply; }
 
 }  // namespace
 
-Api::Api(Context context, Interface which) : context_(std::move(context)), rows_(context_), legacy_(context_, rows_), information_(context_, rows_) {
+Api::Api(Context context, Interface which)
+    : context_(std::move(context)), rows_(context_), legacy_(context_, rows_), information_(context_, rows_), dns_(context_) {
   if (which == Interface::status) {
     add_status();
     return;
@@ -85,6 +86,7 @@ void Api::add(std::string_view path, std::vector<std::string> verbs, Handler han
 void Api::add_status() {
   add("/status", read_only, [this](Call& call) { return information_.status(call); });
   add("/status/ready", read_only, [this](Call& call) { return information_.ready(call); });
+  add("/status/dns", read_only, [this](Call& call) { return dns_.statistics(call); });
 }
 
 void Api::add_information() {
@@ -92,6 +94,8 @@ void Api::add_information() {
   const auto refuse = [](const char* why) { return [why](Call&) { return said(message(400, why)); }; };
   add("/", read_only, tell(&Information::root));
   add("/status", read_only, tell(&Information::status));
+  add("/status/dns", read_only, [this](Call& call) { return dns_.statistics(call); });
+  add("/debug/node/dns", read_only, [this](Call& call) { return dns_.names(call); });
   add("/endpoints", read_only, [this](Call&) { return said(json_reply(200, {{"data", endpoint_paths()}})); });
   add("/timers", read_only, tell(&Information::timers));
   add("/plugins/enabled", read_only, tell(&Information::enabled_plugins));

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "admin/context.h"
+#include "admin/dns_view.h"
 #include "admin/information.h"
 #include "admin/legacy.h"
 #include "admin/rows.h"
@@ -50,6 +51,7 @@ class Api {
   Rows rows_;
   Legacy legacy_;
   Information information_;
+  DnsView dns_;
   std::vector<Endpoint> endpoints_;
 };
 

@@ -10,6 +10,7 @@
 #include "admin/writer.h"
 #include "base/blocking_pool.h"
 #include "base/log.h"
+#include "base/task.h"
 #include "entity/type.h"
 #include "plugin/plugin.h"
 #include "plugin/services.h"
@@ -24,6 +25,19 @@ struct Counts {
   std::int64_t active = 0;
   std::int64_t waiting = 0;
   std::int64_t requests = 0;
+};
+
+/// What one worker's resolver knows of a name.
+struct DnsName {
+  std::string name;
+  std::string type;                      ///< "A", "AAAA", "SRV"; "" when there is nothing but an error
+  std::vector<std::string> addresses;    ///< "ip", of SRV "ip:port"
+  std::string error;                     ///< of the last look-up
+  std::chrono::milliseconds ttl_left{};  ///< until it is asked for again
+  bool stale = false;                    ///< the addresses have expired and serve all the same
+  bool hosts_file = false;
+  std::uint64_t runs = 0, hits = 0, stale_hits = 0;  ///< times it was asked for; of them, answered at once by what was fresh, by what had expired
+  std::uint64_t queries = 0, failures = 0;           ///< look-ups; of them, those that found nothing
 };
 
 /// What the settings say of every answer.
@@ -53,6 +67,8 @@ struct Context {
   /// Until the time is over, or for good when it is zero.
   std::function<void(log::Level, std::chrono::seconds)> set_log_level;
   std::function<std::int64_t()> now;  ///< seconds since 1970
+  std::function<bool()> new_dns_client;
+  std::function<Task<std::vector<std::vector<DnsName>>>()> dns;  ///< of each worker
 };
 
 }  // namespace gateway::admin

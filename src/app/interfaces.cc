@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "admin/answers.h"
+#include "app/dns_view.h"
 #include "app/node.h"
 #include "version.h"
 
@@ -40,6 +41,9 @@ admin::Manner manner_of(const Settings& settings) {
   for (const std::string& each : split_list(settings.text("admin_gui_url"))) manner.gui_origins.push_back(origin_of(each));
   return manner;
 }
+
+// How long workers may take to tell what they know: they answer between two requests.
+constexpr std::chrono::milliseconds dns_patience{2000};
 
 constexpr const char* build_kind =
 #ifdef NDEBUG
@@ -89,6 +93,12 @@ admin::Context Node::admin_context() {
       .worker_pids = [this] { return std::vector<int>(settings_.workers, static_cast<int>(::getpid())); },
       .set_log_level = [this](log::Level level, std::chrono::seconds lasting) { set_log_level(level, lasting); },
       .now = [] { return std::chrono::duration_cast<std::chrono::seconds>(System::now().time_since_epoch()).count(); },
+      .new_dns_client = [this] { return settings_.text("new_dns_client") == "on"; },
+      .dns =
+          [this] {
+            static const std::vector<std::unique_ptr<proxy::Worker>> none;
+            return names_known(control_, planes_.empty() ? none : planes_.back()->workers(), dns_patience);
+          },
   };
 }
 

@@ -67,6 +67,7 @@ class Worker final : tls::CertificateSource {
   [[nodiscard]] const snapshot::CurrentSnapshot& snapshot() const noexcept { return snapshot_; }
   [[nodiscard]] upstream::Pool& pool() noexcept { return pool_; }
   [[nodiscard]] telemetry::LogBuffer& access_log() noexcept { return log_; }
+  [[nodiscard]] net::Resolver& resolver() noexcept { return resolver_; }
   Task<Result<net::SocketAddress>> resolve(const std::string& host, std::uint16_t port) { return resolver_.resolve(host, port); }
 
   [[nodiscard]] const tls::ServerContext& tls() const noexcept { return *tls_; }
