@@ -3,6 +3,7 @@
 #include <condition_variable>
 #include <coroutine>
 #include <deque>
+#include <exception>
 #include <functional>
 #include <mutex>
 #include <optional>
@@ -37,10 +38,14 @@ class BlockingPool {
     void await_suspend(std::coroutine_handle<> waiting) {
       Executor* home = Executor::current();
       pool_.post([this, home, waiting] {
-        if constexpr (std::is_void_v<T>) {
-          work_();
-        } else {
-          value_.emplace(work_());
+        try {
+          if constexpr (std::is_void_v<T>) {
+            work_();
+          } else {
+            value_.emplace(work_());
+          }
+        } catch (...) {
+          thrown_ = std::current_exception();  // a defect, as in Task: whoever awaits gets it
         }
         if (home != nullptr) {
           home->post([waiting] { waiting.resume(); });
@@ -50,6 +55,7 @@ class BlockingPool {
       });
     }
     T await_resume() {
+      if (thrown_) std::rethrow_exception(thrown_);
       if constexpr (!std::is_void_v<T>) return std::move(*value_);
     }
 
@@ -58,6 +64,7 @@ class BlockingPool {
     BlockingPool& pool_;
     F work_;
     std::optional<std::conditional_t<std::is_void_v<T>, Nothing, T>> value_;
+    std::exception_ptr thrown_;
   };
 
   template <class F>

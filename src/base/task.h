@@ -31,8 +31,13 @@ struct PromiseBase : PooledFrame {
 
   std::suspend_always initial_suspend() const noexcept { return {}; }
   FinalAwaiter final_suspend() const noexcept { return {}; }
-  // Errors are values (Result). An exception that reaches a task's edge is a defect of ours.
-  [[noreturn]] void unhandled_exception() const noexcept { std::terminate(); }
+  void unhandled_exception() noexcept { thrown = std::current_exception(); }
+  void rethrow() const {
+    if (thrown) [[unlikely]]
+      std::rethrow_exception(thrown);
+  }
+
+  std::exception_ptr thrown;
 };
 
 template <class T>
@@ -58,6 +63,8 @@ struct Promise<void> : PromiseBase {
 /// Threads   starts on the awaiting thread and stays where its awaits resume it.
 /// Why ours  asio::awaitable costs an allocation and an indirect queue per step, and would pull
 ///           Asio into every folder that can wait; this one is a pointer and resumes by a jump.
+/// Errors    are values (Result). An exception is a defect of ours: it passes on to the one who awaits, and ends the
+///           process where nobody does (spawn).
 template <class T = void>
 class [[nodiscard]] Task {
  public:
@@ -78,6 +85,7 @@ class [[nodiscard]] Task {
     return handle_;
   }
   T await_resume() {
+    handle_.promise().rethrow();
     if constexpr (!std::is_void_v<T>) {
       assert(handle_.promise().value.has_value());
       return std::move(*handle_.promise().value);

@@ -110,11 +110,24 @@ class Server::Connection {
     stream_.never_expires();
     answering_ = true;
     const ServerRequest request{head, body, client_ip_};
-    Reply reply = co_await server_.handler_(request);
+    Reply reply = co_await answer(request);
     const bool close = !head.keep_alive || stopping_;
     const bool sent = co_await send(reply, head.method == "HEAD", close);
     answering_ = false;
     co_return sent && !close;
+  }
+
+  // An exception is a defect of the handler; it costs this one request, not the node.
+  Task<Reply> answer(const ServerRequest& request) {
+    std::string what = "an exception of no known kind";
+    try {
+      co_return co_await server_.handler_(request);
+    } catch (const std::exception& error) {
+      what = error.what();
+    } catch (...) {
+    }
+    log::error("answering {} {}: {}", request.head.method, request.head.path, what);
+    co_return message(500, "An unexpected error occurred");
   }
 
   // 200 when it is there whole, the status to refuse with, or 0 when the client has gone.

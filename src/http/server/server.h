@@ -23,7 +23,7 @@ struct ServerRequest {
 };
 
 /// A small HTTP/1.1 server for the gateway's own interfaces (Admin API, status). One loop; every request is
-/// read whole, within limits, and answered by the handler.
+/// read whole, within limits, and answered by the handler. Where that throws the answer is 500.
 class Server {
  public:
   using Handler = std::function<Task<Reply>(const ServerRequest&)>;
