@@ -30,6 +30,7 @@ namespace gateway::net {
 namespace {
 
 using namespace std::chrono_literals;
+using namespace std::string_literals;
 
 constexpr int any = FakeNameServer::any;
 constexpr int a = FakeNameServer::a;
@@ -249,7 +250,7 @@ TEST_F(ResolverRecords, AnAnswerThatWasCutShortIsAskedForOnTcp) {
 TEST_F(ResolverRecords, AnAnswerThatCannotBeReadIsAFailureOfItsOwn) {
   options.order = {"A"};
   // One question, an answer of type A that is 3 bytes long.
-  server.set("bad.test", a, {.raw = std::string("\x81\x80\0\1\0\1\0\0\0\0\3bad\4test\0\0\1\0\1\xc0\x0c\0\1\0\1\0\0\0\x3c\0\3\1\2\3", 41)});
+  server.set("bad.test", a, {.raw = "\x81\x80\0\1\0\1\0\0\0\0\3bad\4test\0\0\1\0\1\xc0\x0c\0\1\0\1\0\0\0\x3c\0\3\1\2\3"s});
   EXPECT_EQ(get("bad.test"), "Misformatted DNS reply");
 }
 
