@@ -84,6 +84,8 @@ http::Reply missing_parent(std::string_view field, const Json& key, std::string_
                       fmt::format("the foreign key '{}' does not reference an existing '{}' entity.", schema::print_key(key), parent), fields);
 }
 
+http::Reply referenced_by_others(std::string_view why) { return error_object(400, 19, "referenced by others", why); }
+
 http::Reply refused(const store::Refusal& refusal, std::string_view type) {
   using Reason = store::Refusal::Reason;
   switch (refusal.reason) {

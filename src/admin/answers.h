@@ -27,6 +27,8 @@ namespace gateway::admin {
 [[nodiscard]] http::Reply invalid_option(std::string_view option, std::string_view why);
 [[nodiscard]] http::Reply unresolved_foreign_key(std::string_view field, const Json& key, std::string_view parent);
 [[nodiscard]] http::Reply missing_parent(std::string_view field, const Json& key, std::string_view parent);
+/// A row that others name without a foreign key; `why` says which do.
+[[nodiscard]] http::Reply referenced_by_others(std::string_view why);
 /// Of a write of `type` that the store would not do.
 [[nodiscard]] http::Reply refused(const store::Refusal& refusal, std::string_view type);
 

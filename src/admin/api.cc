@@ -136,8 +136,12 @@ void Api::add_entity(const entity::Type& type) {
 
 void Api::add_nested(const entity::Type& child, const entity::Foreign& foreign) {
   const entity::Type& parent = *context_.catalog.find(foreign.reference);
-  add("/" + child.collection + "/{" + child.name + "}/" + foreign.field, row,
-      [this, &child, &foreign](Call& call) { return rows_.followed(child, call.path[1], foreign, call); });
+  const std::string follow = "/" + child.collection + "/{" + child.name + "}/" + foreign.field;
+  if (parent.named_by_entity == child.name) {
+    add(follow, row, [](Call&) { return said(not_found()); });  // the name itself leads there: /certificates/{sni}
+  } else {
+    add(follow, row, [this, &child, &foreign](Call& call) { return rows_.followed(child, call.path[1], foreign, call); });
+  }
   const std::string base = "/" + parent.collection + "/{" + parent.name + "}/" + child.nested;
   const auto handler = [this, &parent, &child, &foreign](Call& call) { return nested(parent, child, foreign, call); };
   add(base, collection, handler);
@@ -162,6 +166,7 @@ void Api::add_absent() {
 Task<Reply> Api::nested(const entity::Type& parent, const entity::Type& child, const entity::Foreign& foreign, Call& call) {
   Rows::Found found = co_await rows_.find(parent, call.path[1], std::nullopt);
   if (found.wrong) co_return std::move(*found.wrong);
+  if (!found.row && !found.id) co_return Rows::missing(parent, found);
   if (!found.row) co_return not_found();
   const Parent of{foreign.field, *found.id};
   if (call.path.size() == 4) co_return co_await rows_.item(child, call.path[3], call, of);

@@ -104,6 +104,8 @@ Task<Reply> Rows::list(const Type& type, const Call& call, std::optional<Parent>
   if (!page) co_return unexpected(page.error());
   Json body = {{"data", Json::array()}, {"next", nullptr}};
   for (const Json& row : page->rows) body["data"].push_back(entity::shown(type, row));
+  const Status completed = co_await complete_shown(type, body["data"]);
+  if (!completed) co_return unexpected(completed.error());
   if (page->next) {
     const std::string offset = write_offset(*page->next);
     std::string next = path + "?offset=" + percent_encoded(offset);
@@ -125,6 +127,13 @@ Task<Rows::Found> Rows::find(const Type& type, const std::string& key, std::opti
   if (found.id) {
     auto work = [&] { return context_.store.get(type, *found.id); };
     row = co_await context_.pool.run(work);
+  } else if (!type.named_by_entity.empty()) {
+    Found name = co_await find(*context_.catalog.find(type.named_by_entity), key, std::nullopt);
+    if (name.wrong || !name.row) {
+      found.wrong = std::move(name.wrong);
+      co_return found;
+    }
+    row = co_await named(type, *name.row);
   } else if (!type.endpoint_key.empty()) {
     if (const std::optional<Json> wrong = type.schema->find(type.endpoint_key)->complaint(Json(key))) {
       found.wrong = invalid_unique(type.endpoint_key, wrong->is_string() ? wrong->get<std::string>() : wrong->dump());
@@ -148,6 +157,32 @@ Task<Rows::Found> Rows::find(const Type& type, const std::string& key, std::opti
     found.id = id_of(*found.row);
   }
   co_return found;
+}
+
+// The row that one of its names leads to.
+Task<Result<std::optional<Json>>> Rows::named(const Type& type, const Json& name) {
+  const Json& id = schema::at_path(name, type.named_by_field + ".id");
+  const std::optional<Uuid> parsed = id.is_string() ? Uuid::parse(id.get_ref<const std::string&>()) : std::nullopt;
+  if (!parsed) co_return std::optional<Json>();
+  auto work = [&] { return context_.store.get(type, *parsed); };
+  co_return co_await context_.pool.run(work);
+}
+
+Reply Rows::missing(const Type& type, const Found& found) {
+  if (type.named_by_entity.empty()) return not_found();
+  return found.id ? could_not_find(key_of(*found.id), true) : message(404, "SNI not found");
+}
+
+Task<Status> Rows::complete_shown(const Type& type, Json& rows) {
+  if (type.name != "certificates") co_return Status();
+  co_return co_await certificates_.add_names(rows);
+}
+
+Task<Reply> Rows::shown(const Type& type, unsigned status, const Json& row) {
+  Json rows = Json::array({entity::shown(type, row)});
+  const Status completed = co_await complete_shown(type, rows);
+  if (!completed) co_return unexpected(completed.error());
+  co_return json_reply(status, rows[0]);
 }
 
 Task<std::optional<Reply>> Rows::resolve_foreign(const Type& type, Json& document) {
@@ -216,11 +251,17 @@ Task<Reply> Rows::write(const Type& type, Operation operation, Json document, un
   std::optional<Reply> wrong = co_await check_relations(type, document);
   if (wrong) co_return std::move(*wrong);
   std::vector<store::Write> writes;
-  writes.push_back({operation, &type, *id_of(document), document});
+  if (type.name == "certificates") {
+    Certificates::Plan plan = co_await certificates_.plan(operation, document);
+    if (plan.wrong) co_return std::move(*plan.wrong);
+    writes = std::move(plan.writes);
+  } else {
+    writes.push_back({operation, &type, *id_of(document), document});
+  }
   const Result<store::Outcome> outcome = co_await context_.writer.write(std::move(writes));
   if (!outcome) co_return unexpected(outcome.error());
   if (const auto* refusal = std::get_if<store::Refusal>(&*outcome)) co_return refused(*refusal, type.name);
-  co_return json_reply(status, entity::shown(type, document));
+  co_return co_await shown(type, status, document);
 }
 
 Task<Reply> Rows::create(const Type& type, Call& call, std::optional<Parent> parent) {
@@ -239,8 +280,8 @@ Task<Reply> Rows::item(const Type& type, const std::string& key, Call& call, std
   if (call.method == "GET") {
     Found found = co_await find(type, key, parent);
     if (found.wrong) co_return std::move(*found.wrong);
-    if (!found.row) co_return not_found();
-    co_return json_reply(200, entity::shown(type, *found.row));
+    if (!found.row) co_return missing(type, found);
+    co_return co_await shown(type, 200, *found.row);
   }
   const Writer::Pass pass = co_await context_.writer.enter();
   // A row of another parent is not found here, but replacing one brings it here.
@@ -250,6 +291,7 @@ Task<Reply> Rows::item(const Type& type, const std::string& key, Call& call, std
   if (found.wrong) co_return std::move(*found.wrong);
   if (parent && !found.row && call.method != "PUT") co_return not_found();
   if (call.method == "PUT") co_return co_await replace(type, key, std::move(found), call, parent);
+  if (!type.named_by_entity.empty() && !found.row && !found.id) co_return missing(type, found);
   if (call.method == "PATCH") co_return co_await change(type, key, std::move(found), call);
   co_return co_await remove(type, std::move(found));
 }
@@ -263,7 +305,15 @@ Task<Reply> Rows::replace(const Type& type, const std::string& key, Found found,
   } else {
     document.erase("id");
   }
-  if (!Uuid::parse(key)) document[type.endpoint_key.empty() ? type.cache_key[1] : type.endpoint_key] = key;
+  const bool is_id = Uuid::parse(key).has_value();
+  if (!is_id && !type.named_by_entity.empty()) {
+    // A name that nobody has yet becomes the new row's.
+    Json& names = document[type.named_by_entity];
+    if (names.is_null()) names = Json::array();
+    if (!found.row && names.is_array() && std::find(names.begin(), names.end(), Json(key)) == names.end()) names.push_back(key);
+  } else if (!is_id) {
+    document[type.endpoint_key.empty() ? type.cache_key[1] : type.endpoint_key] = key;
+  }
   if (parent) document[parent->field] = key_of(parent->id);
   std::optional<Reply> wrong = co_await resolve_foreign(type, document);
   if (wrong) co_return std::move(*wrong);
@@ -290,6 +340,10 @@ Task<Reply> Rows::change(const Type& type, const std::string& key, Found found, 
 
 Task<Reply> Rows::remove(const Type& type, Found found) {
   if (!found.row) co_return no_content();
+  if (type.name == "ca_certificates") {
+    std::optional<Reply> in_use = co_await certificates_.authority_in_use(*found.id);
+    if (in_use) co_return std::move(*in_use);
+  }
   std::vector<store::Write> writes;
   writes.push_back({Operation::remove, &type, *found.id, {}});
   const Result<store::Outcome> outcome = co_await context_.writer.write(std::move(writes));

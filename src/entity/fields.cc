@@ -109,6 +109,23 @@ std::optional<Json> header_name_rule(const Json& value) {
   return "bad header name '" + text + "', allowed characters are A-Z, a-z, 0-9, '_', and '-'";
 }
 
+std::optional<Json> sni_rule(const Json& value) {
+  const std::string& text = value.get_ref<const std::string&>();
+  if (net::IpAddress::parse(text)) return "must not be an IP";
+  return host_rule(value);
+}
+
+std::optional<Json> wildcard_sni_rule(const Json& value) {
+  std::string text = value.get<std::string>();
+  const std::size_t star = text.find('*');
+  if (star == std::string::npos) return sni_rule(value);
+  if (text.find('*', star + 1) != std::string::npos) return "only one wildcard must be specified";
+  if (star != 0 && star != text.size() - 1) return "wildcard must be leftmost or rightmost character";
+  text[star] = 'a';
+  if (sni_rule(Json(text))) return "invalid value: " + value.get<std::string>();
+  return std::nullopt;
+}
+
 }  // namespace
 
 const std::vector<Json> all_protocols = {"grpc", "grpcs", "http", "https", "tcp", "tls", "tls_passthrough", "udp"};
@@ -138,6 +155,8 @@ Field host_text() { return schema::string().rule(host_rule); }
 Field port_number() { return schema::integer().between(0, 65535); }
 Field timeout_number() { return schema::integer().between(1, 2147483646); }
 Field protocol_text() { return schema::string().one_of(all_protocols); }
+Field sni_text() { return schema::string().rule(sni_rule); }
+Field wildcard_sni_text() { return schema::string().rule(wildcard_sni_rule); }
 Field header_name_text() { return schema::string().rule(header_name_rule); }
 
 Field path_text() {

@@ -21,6 +21,8 @@ using schema::Record;
 [[nodiscard]] Field timeout_number();  ///< milliseconds, from 1
 [[nodiscard]] Field protocol_text();
 [[nodiscard]] Field header_name_text();
+[[nodiscard]] Field sni_text();           ///< a host's name: no address, no port
+[[nodiscard]] Field wildcard_sni_text();  ///< the same, with one star in front or at the end
 /// Protocols as plugins take them; `stream` for those that work on tcp and its like too.
 [[nodiscard]] Record::Named plugin_protocols(bool stream = false);
 /// For plugins that cannot be bound to a consumer.

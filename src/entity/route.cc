@@ -70,25 +70,6 @@ std::optional<Json> route_path_rule(const Json& value) {
   return std::nullopt;
 }
 
-std::optional<Json> sni_rule(const Json& value) {
-  const std::string& text = value.get_ref<const std::string&>();
-  if (net::IpAddress::parse(text)) return "must not be an IP";
-  static const Field host = host_text();
-  if (std::optional<Json> wrong = host.complaint(value)) return wrong;
-  return std::nullopt;
-}
-
-std::optional<Json> wildcard_sni_rule(const Json& value) {
-  std::string text = value.get<std::string>();
-  const std::size_t star = text.find('*');
-  if (star == std::string::npos) return sni_rule(value);
-  if (text.find('*', star + 1) != std::string::npos) return "only one wildcard must be specified";
-  if (star != 0 && star != text.size() - 1) return "wildcard must be leftmost or rightmost character";
-  text[star] = 'a';
-  if (sni_rule(Json(text))) return "invalid value: " + value.get<std::string>();
-  return std::nullopt;
-}
-
 std::optional<Json> ip_or_cidr_rule(const Json& value) {
   net::CidrSet set;
   if (set.add(value.get_ref<const std::string&>())) return std::nullopt;
@@ -221,7 +202,7 @@ TypePtr routes_type(RouteRules rules) {
   Field header =
       schema::string().match_none({{"^[Hh][Oo][Ss][Tt]$", is_host_header, "cannot contain 'host' header, which must be specified in the 'hosts' attribute"}});
   header.rule([inner = header_name_text()](const Json& value) { return inner.complaint(value); });
-  Field sni = schema::string().rule(rules == RouteRules::traditional ? sni_rule : wildcard_sni_rule);
+  Field sni = rules == RouteRules::traditional ? sni_text() : wildcard_sni_text();
 
   type->schema = std::make_shared<const Record>(
       std::vector<Record::Named>{

@@ -76,6 +76,7 @@ TypePtr services_type() {
   type->name = type->collection = type->nested = "services";
   type->endpoint_key = "name";
   type->unique = {"name"};
+  type->foreign = {{"client_certificate", "certificates", OnDelete::restrict}};
   type->prepare = take_url;
   type->schema = std::make_shared<const Record>(
       std::vector<Record::Named>{
@@ -129,6 +130,17 @@ Service Service::from_json(const nlohmann::json& document) {
   service.write_timeout = std::chrono::milliseconds(number("write_timeout", 60000));
   service.read_timeout = std::chrono::milliseconds(number("read_timeout", 60000));
   service.enabled = document.value("enabled", true);
+  if (const Json& id = schema::at_path(document, "client_certificate.id"); id.is_string()) {
+    service.client_certificate = Uuid::parse(id.get_ref<const std::string&>());
+  }
+  if (const Json& verify = schema::at_path(document, "tls_verify"); verify.is_boolean()) service.tls_verify = verify.get<bool>();
+  if (const std::int64_t depth = number("tls_verify_depth", -1); depth >= 0) service.tls_verify_depth = static_cast<unsigned>(depth);
+  if (const Json& authorities = schema::at_path(document, "ca_certificates"); authorities.is_array()) {
+    for (const Json& each : authorities) {
+      const std::optional<Uuid> id = each.is_string() ? Uuid::parse(each.get_ref<const std::string&>()) : std::nullopt;
+      if (id) service.ca_certificates.push_back(*id);
+    }
+  }
   service.document = document.dump();
   return service;
 }

@@ -3,7 +3,9 @@
 #include <chrono>
 #include <cstdint>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "base/uuid.h"
 #include "entity/route.h"
@@ -23,6 +25,12 @@ struct Service {
   std::chrono::milliseconds write_timeout{60000};
   std::chrono::milliseconds read_timeout{60000};
   bool enabled = true;
+
+  // Towards the service, over TLS.
+  std::optional<Uuid> client_certificate;  ///< what the gateway shows; unset: the upstream's, or the node's
+  std::optional<bool> tls_verify;          ///< whether the service's certificate is checked; unset: as the node does
+  std::optional<unsigned> tls_verify_depth;
+  std::vector<Uuid> ca_certificates;  ///< who its certificate may come from; empty: whom the node trusts
 
   std::string document;  ///< the whole row as JSON, for log records
 

@@ -30,10 +30,14 @@ enum class State {
 
 /// All that stores and the Admin API need to know of an entity; said once, by the entity.
 struct Type {
-  std::string name;                    ///< "keyauth_credentials": datastore and /schemas name
-  std::string collection;              ///< "key-auths": first path segment in the Admin API
-  std::string nested;                  ///< "key-auth": segment below its parents; usually the collection
-  std::string endpoint_key;            ///< unique field that may stand for the id in a path; empty: none
+  std::string name;          ///< "keyauth_credentials": datastore and /schemas name
+  std::string collection;    ///< "key-auths": first path segment in the Admin API
+  std::string nested;        ///< "key-auth": segment below its parents; usually the collection
+  std::string endpoint_key;  ///< unique field that may stand for the id in a path; empty: none
+  /// Another entity whose endpoint key may stand for this one's id in a path, by the foreign field that points here:
+  /// a certificate goes by each of its names. Empty: none.
+  std::string named_by_entity;
+  std::string named_by_field;
   std::vector<std::string> unique;     ///< fields each unique by itself when not null
   std::vector<std::string> cache_key;  ///< fields unique together, nulls included; empty: none
   std::vector<Foreign> foreign;

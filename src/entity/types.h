@@ -15,6 +15,9 @@ using TypePtr = std::shared_ptr<const Type>;
 /// The router's flavour changes what a route may hold (wildcards in snis).
 enum class RouteRules { traditional, traditional_compatible };
 
+[[nodiscard]] TypePtr certificates_type();
+[[nodiscard]] TypePtr snis_type();
+[[nodiscard]] TypePtr ca_certificates_type();
 [[nodiscard]] TypePtr services_type();
 [[nodiscard]] TypePtr routes_type(RouteRules rules);
 [[nodiscard]] TypePtr consumers_type();

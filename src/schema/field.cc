@@ -219,12 +219,14 @@ Json Field::description() const {
   if (required_) out["required"] = true;
   if (says_optional_) out["required"] = false;
   if (unique_) out["unique"] = true;
+  if (unique_everywhere_) out["unique_across_ws"] = true;
   if (automatic_) out["auto"] = true;
   if (uuid_) out["uuid"] = true;
   if (timestamp_) out["timestamp"] = true;
   if (abstract_) out["abstract"] = true;
   if (referenceable_) out["referenceable"] = true;
   if (encrypted_) out["encrypted"] = true;
+  if (transient_) out["transient"] = true;
   if (cascade_) out["on_delete"] = "cascade";
   if (default_) out["default"] = *default_;
   if (!reference_.empty()) out["reference"] = reference_;

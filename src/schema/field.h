@@ -64,7 +64,9 @@ class Field {
   Field& abstract() { return abstract_ = true, *this; }            ///< a record whose fields depend on another field
   Field& referenceable() { return referenceable_ = true, *this; }  ///< may be a vault reference
   Field& encrypted() { return encrypted_ = true, *this; }
-  Field& optional_said() { return says_optional_ = true, *this; }  ///< /schemas shows "required": false
+  Field& transient() { return transient_ = true, *this; }                            ///< not of the row: made of other rows when shown
+  Field& unique_everywhere() { return unique_everywhere_ = unique_ = true, *this; }  ///< unique across workspaces too
+  Field& optional_said() { return says_optional_ = true, *this; }                    ///< /schemas shows "required": false
 
   [[nodiscard]] Type type() const noexcept { return type_; }
   [[nodiscard]] bool is_required() const noexcept { return required_; }
@@ -111,6 +113,8 @@ class Field {
   bool referenceable_ = false;
   bool encrypted_ = false;
   bool says_optional_ = false;
+  bool transient_ = false;
+  bool unique_everywhere_ = false;
   std::optional<Json> default_;
   std::optional<Json> equal_to_;
   std::optional<std::pair<double, double>> between_;

@@ -70,6 +70,15 @@ Check Check::only_one_of(std::vector<std::string> fields) {
   });
 }
 
+Check Check::mutually_required(std::vector<std::string> fields) {
+  Json description = {{"mutually_required", fields}};
+  return Check(std::move(description), [fields = std::move(fields)](const Json& document, Json& errors) {
+    const auto count = std::count_if(fields.begin(), fields.end(), [&](const std::string& name) { return !is_empty(at_path(document, name)); });
+    const bool all = count == static_cast<std::ptrdiff_t>(fields.size());
+    if (count != 0 && !all) add_entity_error(errors, "all or none of these fields must be set: " + quoted(fields));
+  });
+}
+
 Check Check::distinct(std::vector<std::string> fields) {
   Json description = {{"distinct", fields}};
   return Check(std::move(description), [fields = std::move(fields)](const Json& document, Json& errors) {

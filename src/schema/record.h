@@ -17,6 +17,7 @@ class Check {
 
   static Check at_least_one_of(std::vector<std::string> fields);
   static Check only_one_of(std::vector<std::string> fields);
+  static Check mutually_required(std::vector<std::string> fields);  ///< all or none
   /// Those that have values have different ones.
   static Check distinct(std::vector<std::string> fields);
   /// When `if_field` has a value that `if_match` accepts, `then_field` must have one that `then_match` does.
