@@ -31,13 +31,15 @@ std::shared_ptr<const Upstream> make_upstream(entity::Service service) {
 }  // namespace
 
 Publisher::Publisher(Executor& control, router::Flavour flavour, std::vector<plugin::PluginType> types, const plugin::Services& services)
-    : control_(control), working_{0, router::Table(flavour), {}, {}, {}}, chains_(std::move(types), services, [this](const Uuid& route) -> std::optional<Uuid> {
+    : control_(control),
+      working_{0, router::Table(flavour), {}, {}},
+      chains_(std::move(types), services, [this](const Uuid& route) -> std::optional<Uuid> {
         const auto found = routes_.find(route);
         return found == routes_.end() ? std::nullopt : found->second->service;
       }) {}
 
 Status Publisher::load(store::Store& store, const entity::Catalog& catalog) {
-  for (const char* name : {"services", "routes", "plugins"}) {
+  for (const char* name : {"certificates", "snis", "ca_certificates", "services", "routes", "plugins"}) {
     const entity::Type* type = catalog.find(name);
     store::PageRequest request;
     request.size = 1000;
@@ -88,6 +90,8 @@ void Publisher::apply(const store::Change& change) {
     gone ? erase_route(change.id) : set_route(change.after);
   } else if (change.entity == "plugins") {
     gone ? chains_.erase(change.id) : chains_.set(entity::PluginConfig::from_json(change.after));
+  } else {
+    certificates_.apply(change, working_);
   }
 }
 

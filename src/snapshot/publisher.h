@@ -11,6 +11,7 @@
 #include "entity/type.h"
 #include "plugin/plugin.h"
 #include "plugin/services.h"
+#include "snapshot/certificate_book.h"
 #include "snapshot/snapshot.h"
 #include "store/store.h"
 
@@ -49,6 +50,7 @@ class Publisher {
   std::unordered_map<Uuid, std::shared_ptr<const entity::Route>> routes_;
   std::unordered_map<Uuid, std::unordered_set<Uuid>> routes_of_service_;
   plugin::ChainBuilder chains_;
+  CertificateBook certificates_;
   std::vector<Subscriber> subscribers_;
   bool publishing_ = false;
 };

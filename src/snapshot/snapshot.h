@@ -28,7 +28,9 @@ struct Snapshot {
   router::Table routes;
   SharedMap<Uuid, std::shared_ptr<const Upstream>> upstreams;  ///< by service id
   plugin::Chains chains;
-  tls::ServerNames server_names;  ///< which certificate answers for a name
+  tls::ServerNames server_names{};                            ///< which certificate a client gets
+  SharedMap<Uuid, tls::ServerCertificatePtr> certificates{};  ///< by id, for what upstreams are shown
+  SharedMap<Uuid, tls::X509Ptr, 64> ca_certificates{};        ///< by id, for what upstreams have to show
 };
 
 using SnapshotPtr = std::shared_ptr<const Snapshot>;

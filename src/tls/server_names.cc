@@ -18,12 +18,6 @@ std::string_view without_root(std::string_view name) noexcept {
   return name;
 }
 
-std::string key_of(std::string_view name) {
-  std::string key(without_root(name));
-  std::transform(key.begin(), key.end(), key.begin(), lower);
-  return key;
-}
-
 bool is_name_character(char c) noexcept { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.'; }
 
 // Labels of some characters each, none ending in a dash, and together no address.
@@ -40,6 +34,12 @@ bool is_name(std::string_view name) noexcept {
 }
 
 }  // namespace
+
+std::string ServerNames::key_of(std::string_view name) {
+  std::string key(without_root(name));
+  std::transform(key.begin(), key.end(), key.begin(), lower);
+  return key;
+}
 
 void ServerNames::set(std::string_view name, ServerCertificatePtr certificate) { names_.set(key_of(name), std::move(certificate)); }
 

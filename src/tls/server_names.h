@@ -13,6 +13,9 @@ namespace gateway::tls {
 /// writer, readers of other copies on any thread.
 class ServerNames {
  public:
+  /// How a name is filed: two names with the same key are one name.
+  [[nodiscard]] static std::string key_of(std::string_view name);
+
   /// `name` is a host name, or one with a wildcard label: `*.a.com`, `a.*`, `*`. Case does not count.
   void set(std::string_view name, ServerCertificatePtr certificate);
   void erase(std::string_view name);
