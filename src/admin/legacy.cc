@@ -2,6 +2,7 @@
 
 #include <charconv>
 #include <cmath>
+#include <iterator>
 
 #include "admin/legacy_list.h"
 #include "admin/legacy_words.h"
@@ -184,6 +185,11 @@ Task<Reply> Legacy::save(Json given, std::optional<LegacyApi> existing, Over ove
   std::vector<store::Write> writes;
   writes.push_back({operation, &services, id, api.service});
   writes.push_back({operation, &routes, id, api.route});
+  if (existing) {
+    Certificates::Plan names = co_await ssl_.follow(api);
+    if (names.wrong) co_return in_old_words(std::move(*names.wrong));
+    std::move(names.writes.begin(), names.writes.end(), std::back_inserter(writes));
+  }
   const Result<store::Outcome> outcome = co_await context_.writer.write(std::move(writes));
   if (!outcome) co_return unexpected(outcome.error());
   if (const auto* refusal = std::get_if<store::Refusal>(&*outcome)) {
@@ -227,8 +233,11 @@ Task<Reply> Legacy::item(Call& call) {
 
 Task<Reply> Legacy::remove(LegacyApi api) {
   const Uuid id = id_of(api.service);
+  const Result<std::optional<Json>> certificate = co_await ssl_.find(id);
+  if (!certificate) co_return unexpected(certificate.error());
   std::vector<store::Write> writes;
-  // The service's plugins go with it; its route has to go first.
+  // The service's plugins go with it, the one that is a certificate too; its route has to go first.
+  if (*certificate) writes.push_back({Operation::remove, context_.catalog.find("certificates"), id_of(**certificate), {}});
   writes.push_back({Operation::remove, context_.catalog.find("routes"), id, {}});
   writes.push_back({Operation::remove, context_.catalog.find("services"), id, {}});
   const Result<store::Outcome> outcome = co_await context_.writer.write(std::move(writes));
@@ -237,24 +246,37 @@ Task<Reply> Legacy::remove(LegacyApi api) {
   co_return no_content();
 }
 
-Task<Reply> Legacy::list_plugins(Call& call, const Parent& parent) {
+Task<Reply> Legacy::list_plugins(Call& call, const LegacyApi& api) {
   const entity::Type& plugins = *context_.catalog.find("plugins");
+  const Uuid api_id = id_of(api.service);
+  Result<std::optional<Json>> ssl = co_await ssl_.find(api_id);
+  if (!ssl) co_return unexpected(ssl.error());
   LegacyList list;
   std::optional<Reply> wrong =
       list.read(call, [&](const std::string& name) { return name == "api_id" || name == "consumer_id" || plugins.schema->find(name) != nullptr; });
   if (wrong) co_return std::move(*wrong);
   store::PageRequest request;
   request.size = scan_page;
-  request.parent_field = parent.field;
-  request.parent = parent.id;
+  request.parent_field = "service";
+  request.parent = api_id;
+  // Offered in the order of ids, as pages are cut by them.
+  const auto offer_ssl = [&](const std::optional<Uuid>& before) {
+    if (!*ssl || (before && *before < id_of(**ssl))) return;
+    list.offer(id_of(**ssl), LegacySsl::show(api, **ssl));
+    ssl->reset();
+  };
   for (bool more = true; more;) {
     auto work = [&] { return context_.store.page(plugins, request); };
     const Result<store::Page> page = co_await context_.pool.run(work);
     if (!page) co_return unexpected(page.error());
-    for (const Json& row : page->rows) list.offer(id_of(row), old_plugin(entity::shown(plugins, row)));
+    for (const Json& row : page->rows) {
+      offer_ssl(id_of(row));
+      list.offer(id_of(row), old_plugin(entity::shown(plugins, row)));
+    }
     request.after = page->next;
     more = page->next.has_value();
   }
+  offer_ssl(std::nullopt);
   co_return list.reply(call, "/apis/" + percent_encoded(call.path[1]) + "/plugins/");
 }
 
@@ -263,7 +285,8 @@ Task<Reply> Legacy::plugins(Call& call) {
   if (found.wrong) co_return std::move(*found.wrong);
   const Parent parent{"service", id_of(found.api->service)};
   const entity::Type& plugins = *context_.catalog.find("plugins");
-  if (call.method == "GET") co_return co_await list_plugins(call, parent);
+  if (call.method == "GET") co_return co_await list_plugins(call, *found.api);
+  if (call.body.is_object() && call.body.value("name", Json()) == "ssl") co_return co_await put_ssl(call);
   std::optional<Reply> wrong = read_old_plugin(plugins, call, nullptr);
   if (wrong) co_return std::move(*wrong);
   const bool has_id = call.body.is_object() && call.body.contains("id") && call.body["id"].is_string();
@@ -283,7 +306,7 @@ Task<Reply> Legacy::plugin(Call& call) {
   const entity::Type& plugins = *context_.catalog.find("plugins");
   Rows::Found row = co_await rows_.find(plugins, call.path[3], parent);
   if (row.wrong) co_return in_old_words(std::move(*row.wrong));
-  if (!row.row) co_return not_found();
+  if (!row.row) co_return co_await ssl_item(call);
   if (call.method == "PATCH") {
     if (!call.body.is_object() || call.body.empty()) co_return message(400, "empty body");
     std::optional<Reply> wrong = read_old_plugin(plugins, call, *row.row);
@@ -291,6 +314,34 @@ Task<Reply> Legacy::plugin(Call& call) {
   }
   Reply reply = co_await rows_.item(plugins, call.path[3], call, parent);
   co_return with_old_plugin(std::move(reply));
+}
+
+Task<Reply> Legacy::put_ssl(Call& call) {
+  const Writer::Pass pass = co_await context_.writer.enter();
+  Found found = co_await find(call.path[1]);
+  if (found.wrong) co_return std::move(*found.wrong);
+  const Uuid api_id = id_of(found.api->service);
+  Result<std::optional<Json>> existing = co_await ssl_.find(api_id);
+  if (!existing) co_return unexpected(existing.error());
+  const bool replaces = *existing && call.method == "PUT" && call.body.value("id", Json()) == (**existing)["id"];
+  if (*existing && !replaces) co_return json_reply(409, already_exists({{"name", "ssl"}}));
+  const unsigned status = replaces ? 200 : 201;
+  co_return co_await ssl_.save(std::move(*found.api), std::move(*existing), std::move(call.body), LegacySsl::Over::nothing, status);
+}
+
+Task<Reply> Legacy::ssl_item(Call& call) {
+  const Writer::Pass pass = co_await context_.writer.enter();
+  Found found = co_await find(call.path[1]);
+  if (found.wrong) co_return std::move(*found.wrong);
+  const Uuid api_id = id_of(found.api->service);
+  Result<std::optional<Json>> ssl = co_await ssl_.find(api_id);
+  if (!ssl) co_return unexpected(ssl.error());
+  if (!*ssl || id_of(**ssl) != Uuid::parse(call.path[3])) co_return not_found();
+  if (call.method == "GET") co_return json_reply(200, LegacySsl::show(*found.api, **ssl));
+  if (call.method == "DELETE") co_return co_await ssl_.remove(std::move(*found.api), std::move(**ssl));
+  if (!call.body.is_object() || call.body.empty()) co_return message(400, "empty body");
+  if (call.body.contains("name") && call.body["name"] != "ssl") co_return json_reply(400, {{"name", "name cannot be updated"}});
+  co_return co_await ssl_.save(std::move(*found.api), std::move(*ssl), std::move(call.body), LegacySsl::Over::existing, 200);
 }
 
 }  // namespace gateway::admin

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "admin/legacy_api.h"
+#include "admin/legacy_ssl.h"
 #include "admin/rows.h"
 
 namespace gateway::admin {
@@ -8,7 +9,7 @@ namespace gateway::admin {
 /// `/apis` of the 0.9 and 0.10 generations, in their words, over today's services, routes and plugins.
 class Legacy {
  public:
-  Legacy(Context& context, Rows& rows) : context_(context), rows_(rows) {}
+  Legacy(Context& context, Rows& rows) : context_(context), rows_(rows), ssl_(context) {}
 
   Task<http::Reply> list(Call& call);
   Task<http::Reply> create(Call& call);   ///< POST
@@ -28,10 +29,13 @@ class Legacy {
   enum class Over { nothing, existing };
   Task<http::Reply> save(Json given, std::optional<LegacyApi> existing, Over over, unsigned status);
   Task<http::Reply> remove(LegacyApi api);
-  Task<http::Reply> list_plugins(Call& call, const Parent& parent);
+  Task<http::Reply> list_plugins(Call& call, const LegacyApi& api);
+  Task<http::Reply> put_ssl(Call& call);   ///< POST, PUT of a plugin that is named `ssl`
+  Task<http::Reply> ssl_item(Call& call);  ///< path[3] when it is none of `plugins`
 
   Context& context_;
   Rows& rows_;
+  LegacySsl ssl_;
 };
 
 }  // namespace gateway::admin
