@@ -1,5 +1,6 @@
 // PEM from outside, taken for certificates, a key, an authority: read or refused, never a crash.
 #include <cstdint>
+#include <cstdlib>
 #include <string_view>
 
 #include "entity/row.h"
@@ -27,5 +28,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   names.set(text, shown);
   (void)names.find(text);
   names.erase(text);
-  return names.size() == 0 ? 0 : 1;
+  if (names.size() != 0) std::abort();
+  return 0;
 }
