@@ -39,7 +39,7 @@ std::string openssl_reason() {
   return text;
 }
 
-Result<std::vector<X509Ptr>> read_certificates(std::string_view pem) {
+Result<std::vector<X509Ptr>> read_certificates(std::string_view pem, std::size_t most) {
   ERR_clear_error();
   const BioPtr bio = bio_of(pem);
   if (!bio) return unreadable(openssl_reason());
@@ -47,7 +47,7 @@ Result<std::vector<X509Ptr>> read_certificates(std::string_view pem) {
   while (true) {
     X509Ptr one(PEM_read_bio_X509(bio.get(), nullptr, no_passphrase, nullptr), X509_free);
     if (!one) break;
-    if (all.size() == max_chain) return unreadable("more than " + std::to_string(max_chain) + " certificates in one text");
+    if (all.size() == most) return unreadable("more than " + std::to_string(most) + " certificates in one text");
     all.push_back(std::move(one));
   }
   // Behind the last one there is no next one: that alone is no error.

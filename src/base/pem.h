@@ -15,12 +15,12 @@ namespace gateway {
 using X509Ptr = std::shared_ptr<X509>;
 using KeyPtr = std::shared_ptr<EVP_PKEY>;
 
-/// A text holds no more certificates than this: longer chains are no chains.
+/// A chain is no longer than this.
 inline constexpr std::size_t max_chain = 32;
 
 /// Every certificate of a PEM text, in its order; blocks of other kinds are passed over.
-/// Errors: `doing` is OpenSSL's reason alone. No certificate in it, one that cannot be read, more than max_chain.
-[[nodiscard]] Result<std::vector<X509Ptr>> read_certificates(std::string_view pem);
+/// Errors: `doing` is OpenSSL's reason alone. No certificate in it, one that cannot be read, more than `most`.
+[[nodiscard]] Result<std::vector<X509Ptr>> read_certificates(std::string_view pem, std::size_t most = max_chain);
 
 /// The first private key of a PEM text. Errors as above; a key locked with a passphrase is one. The reason
 /// never has a part of the text in it.

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cstdlib>
 #include <filesystem>
@@ -127,6 +128,8 @@ Settings load_settings(const Sources& sources) {
   out.proxy_listen = read.listen("proxy_listen");
   out.admin_listen = read.listen("admin_listen");
   out.status_listen = read.listen("status_listen");
+  const auto speaks_tls = [](const std::vector<Listen>& all) { return std::any_of(all.begin(), all.end(), [](const Listen& each) { return each.tls; }); };
+  out.tls = read_tls(out.values, out.prefix, {speaks_tls(out.proxy_listen), speaks_tls(out.admin_listen), speaks_tls(out.status_listen)});
   out.workers = worker_count(read);
   out.blocking_threads = static_cast<unsigned>(std::clamp<std::uint64_t>(read.size("blocking_threads"), 1, 64));
   if (read.text("event_backend") == "io_uring") out.event_backend = EventBackend::io_uring;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "app/settings/listen.h"
+#include "app/settings/tls.h"
 #include "app/settings/values.h"
 #include "base/log.h"
 #include "base/uuid.h"
@@ -24,6 +25,7 @@ struct Settings {
   bool json_access_log = false;
   bool json_error_log = false;
   std::vector<Listen> proxy_listen, admin_listen, status_listen;
+  TlsSettings tls;
   unsigned workers = 1;
   unsigned blocking_threads = 4;
   EventBackend event_backend = EventBackend::automatic;
