@@ -217,6 +217,7 @@ Task<Certificates::Plan> LegacySsl::follow(const LegacyApi& api) {
   Json row = std::move(**certificate);
   row["snis"] = names_of(api);
   plan = co_await certificates_.plan(Operation::update, std::move(row));
+  if (plan.writes.size() == 1) plan.writes.clear();  // the certificate alone: no name has changed
   co_return plan;
 }
 
