@@ -31,9 +31,7 @@ std::shared_ptr<const Upstream> make_upstream(entity::Service service) {
 }  // namespace
 
 Publisher::Publisher(Executor& control, router::Flavour flavour, std::vector<plugin::PluginType> types, const plugin::Services& services)
-    : control_(control),
-      working_{0, router::Table(flavour), {}, {}},
-      chains_(std::move(types), services, [this](const Uuid& route) -> std::optional<Uuid> {
+    : control_(control), working_{0, router::Table(flavour), {}, {}}, chains_(std::move(types), services, [this](const Uuid& route) -> std::optional<Uuid> {
         const auto found = routes_.find(route);
         return found == routes_.end() ? std::nullopt : found->second->service;
       }) {}
