@@ -145,12 +145,12 @@ Task<http::Reply> Node::status_of(const http::ServerRequest& request) {
 }
 
 // Null: none of the addresses wants it.
-Result<std::unique_ptr<Node::Secured>> Node::secure(const std::vector<Listen>& addresses, const std::string& family) {
+Result<std::unique_ptr<Node::Secured>> Node::secure(const std::vector<Listen>& addresses, const tls::DefaultCertificate& from) {
   if (std::none_of(addresses.begin(), addresses.end(), [](const Listen& each) { return each.tls; })) return std::unique_ptr<Secured>();
-  Result<tls::ServerCertificatePtr> certificate = listener_certificate(settings_, family);
+  Result<tls::ServerCertificatePtr> certificate = tls::load_default_certificate(from);
   if (!certificate) return certificate.error();
-  auto secured = std::make_unique<Secured>(Secured{OneCertificate(std::move(*certificate)), nullptr});
-  Result<std::unique_ptr<tls::ServerContext>> context = tls::ServerContext::make(tls_options(settings_), secured->certificate);
+  auto secured = std::make_unique<Secured>(std::move(*certificate));
+  Result<std::unique_ptr<tls::ServerContext>> context = tls::ServerContext::make(server_options(settings_.tls), *secured);
   if (!context) return context.error();
   secured->context = std::move(*context);
   secured->context->set_ticket_keys(ticket_keys_);
@@ -168,9 +168,9 @@ Status Node::start_interfaces() {
   options.max_body_bytes = settings_.admin_max_body_bytes;
   admin_server_.emplace(control_, options, [this](const http::ServerRequest& request) { return administer(request); });
   status_server_.emplace(control_, options, [this](const http::ServerRequest& request) { return tell_status(request); });
-  Result<std::unique_ptr<Secured>> admin_tls = secure(settings_.admin_listen, "admin_");
+  Result<std::unique_ptr<Secured>> admin_tls = secure(settings_.admin_listen, settings_.tls.admin_certificate);
   if (!admin_tls) return admin_tls.error();
-  Result<std::unique_ptr<Secured>> status_tls = secure(settings_.status_listen, "status_");
+  Result<std::unique_ptr<Secured>> status_tls = secure(settings_.status_listen, settings_.tls.status_certificate);
   if (!status_tls) return status_tls.error();
   admin_tls_ = std::move(*admin_tls);
   status_tls_ = std::move(*status_tls);

@@ -137,7 +137,7 @@ Status Node::start_data_plane() {
   if (!access_log) return access_log.error();
   const bool secured = std::any_of(settings_.proxy_listen.begin(), settings_.proxy_listen.end(), [](const Listen& each) { return each.tls; });
   if (secured) {
-    Result<tls::ServerCertificatePtr> certificate = listener_certificate(settings_, "");
+    Result<tls::ServerCertificatePtr> certificate = tls::load_default_certificate(settings_.tls.proxy_certificate);
     if (!certificate) return certificate.error();
     options.proxy.default_certificate = std::move(*certificate);
   }

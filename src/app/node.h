@@ -12,7 +12,6 @@
 #include "app/data_plane.h"
 #include "app/file_appender.h"
 #include "app/settings/settings.h"
-#include "app/tls_options.h"
 #include "base/blocking_pool.h"
 #include "entity/type.h"
 #include "http/server/server.h"
@@ -23,6 +22,7 @@
 #include "store/store.h"
 #include "telemetry/access_log.h"
 #include "telemetry/error_log.h"
+#include "tls/server_context.h"
 
 namespace gateway::app {
 
@@ -62,12 +62,14 @@ class Node {
   void every_second();
   void rotate_ticket_keys();
 
-  /// What an interface of the node's own speaks TLS with.
-  struct Secured {
-    OneCertificate certificate;
+  /// What an interface of the node's own speaks TLS with: one certificate for every name.
+  struct Secured final : tls::CertificateSource {
+    explicit Secured(tls::ServerCertificatePtr shown) : certificate(std::move(shown)) {}
+    [[nodiscard]] const tls::ServerCertificate* certificate_for(std::string_view /*server_name*/) const override { return certificate.get(); }
+    tls::ServerCertificatePtr certificate;
     std::unique_ptr<tls::ServerContext> context;
   };
-  Result<std::unique_ptr<Secured>> secure(const std::vector<Listen>& addresses, const std::string& family);
+  Result<std::unique_ptr<Secured>> secure(const std::vector<Listen>& addresses, const tls::DefaultCertificate& from);
 
   Settings settings_;
   Sources sources_;

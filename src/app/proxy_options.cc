@@ -8,7 +8,6 @@
 #include <fstream>
 #include <sstream>
 
-#include "app/tls_options.h"
 #include "version.h"
 
 namespace gateway::app {
@@ -197,6 +196,10 @@ net::Resolver::Options dns_options(Reader& read) {
 
 }  // namespace
 
+tls::ServerOptions server_options(const TlsSettings& settings) {
+  return {settings.suite, settings.dh_parameters, settings.session_tickets, settings.session_timeout};
+}
+
 DataPathOptions data_path_options(Settings& settings) {
   Reader read(settings);
   DataPathOptions out;
@@ -221,7 +224,7 @@ DataPathOptions data_path_options(Settings& settings) {
   proxy.error_templates = {read.file("error_template_json"), read.file("error_template_html"), read.file("error_template_xml"),
                            read.file("error_template_plain")};
   read_trust(read, proxy);
-  proxy.tls = tls_options(settings);
+  proxy.tls = server_options(settings.tls);
   read_port_maps(read, proxy);
   proxy.keepalive.idle_per_peer = read.size("upstream_keepalive_pool_size");
   proxy.keepalive.requests = static_cast<unsigned>(read.size("upstream_keepalive_max_requests"));

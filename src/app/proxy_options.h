@@ -11,6 +11,9 @@ struct DataPathOptions {
   net::Resolver::Options dns;
 };
 
+/// How listeners speak TLS.
+tls::ServerOptions server_options(const TlsSettings& settings);
+
 /// The settings the data path is made with. What is wrong with them goes to settings.values.errors.
 DataPathOptions data_path_options(Settings& settings);
 

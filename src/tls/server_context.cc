@@ -1,8 +1,6 @@
 #include "tls/server_context.h"
 
 #include <openssl/core_names.h>
-#include <openssl/decoder.h>
-#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/rand.h>
 
@@ -36,25 +34,6 @@ bool offers(const unsigned char* list, unsigned size, const unsigned char* name,
   return false;
 }
 
-// PEM text, or a group's name ("ffdhe2048").
-EVP_PKEY* read_dh(const std::string& text) {
-  EVP_PKEY* key = nullptr;
-  if (text.find("-----BEGIN") == std::string::npos) {
-    EVP_PKEY_CTX* maker = EVP_PKEY_CTX_new_from_name(nullptr, "DH", nullptr);
-    std::string name = text;
-    OSSL_PARAM parameters[] = {OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, name.data(), 0), OSSL_PARAM_construct_end()};
-    if (EVP_PKEY_paramgen_init(maker) == 1 && EVP_PKEY_CTX_set_params(maker, parameters) == 1) EVP_PKEY_generate(maker, &key);
-    EVP_PKEY_CTX_free(maker);
-    return key;
-  }
-  OSSL_DECODER_CTX* decoder = OSSL_DECODER_CTX_new_for_pkey(&key, "PEM", nullptr, "DH", OSSL_KEYMGMT_SELECT_ALL_PARAMETERS, nullptr, nullptr);
-  const auto* bytes = reinterpret_cast<const unsigned char*>(text.data());
-  std::size_t size = text.size();
-  OSSL_DECODER_from_data(decoder, &bytes, &size);
-  OSSL_DECODER_CTX_free(decoder);
-  return key;
-}
-
 }  // namespace
 
 TicketKey TicketKey::random() {
@@ -65,57 +44,24 @@ TicketKey TicketKey::random() {
   return key;
 }
 
-// Source: Mozilla's server side TLS guidelines, which Kong 3.9 names its suites after.
-bool apply_cipher_suite(std::string_view suite, ServerOptions& options) {
-  constexpr const char* aead =
-      "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
-      "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305:DHE-RSA-AES128-GCM-SHA256:DHE-RSA-AES256-GCM-SHA384";
-  options.oldest = TLS1_2_VERSION;
-  options.newest = TLS1_3_VERSION;
-  options.prefer_server_ciphers = false;
-  if (suite == "modern") {
-    options.oldest = TLS1_3_VERSION;
-    options.ciphers.clear();
-  } else if (suite == "intermediate") {
-    options.ciphers = std::string(aead) + ":DHE-RSA-CHACHA20-POLY1305";
-    options.dh_parameters = "ffdhe2048";
-  } else if (suite == "old") {
-    options.oldest = TLS1_VERSION;
-    options.prefer_server_ciphers = true;
-    // TLS 1.0 and 1.1 sign with SHA-1, which OpenSSL's level 1 forbids.
-    options.ciphers = std::string(aead) +
-                      ":DHE-RSA-CHACHA20-POLY1305:ECDHE-ECDSA-AES128-SHA256:ECDHE-RSA-AES128-SHA256:ECDHE-ECDSA-AES128-SHA:ECDHE-RSA-AES128-SHA:"
-                      "ECDHE-ECDSA-AES256-SHA384:ECDHE-RSA-AES256-SHA384:ECDHE-ECDSA-AES256-SHA:ECDHE-RSA-AES256-SHA:DHE-RSA-AES128-SHA256:"
-                      "DHE-RSA-AES256-SHA256:AES128-GCM-SHA256:AES256-GCM-SHA384:AES128-SHA256:AES256-SHA256:AES128-SHA:AES256-SHA:DES-CBC3-SHA:@SECLEVEL=0";
-  } else if (suite == "fips") {
-    options.newest = TLS1_2_VERSION;
-    options.prefer_server_ciphers = true;
-    options.ciphers = "TLSv1.2+FIPS:kRSA+FIPS:!eNULL:!aNULL";
-  } else {
-    return false;
-  }
-  return true;
-}
-
 Result<std::unique_ptr<ServerContext>> ServerContext::make(const ServerOptions& options, const CertificateSource& source) {
   SSL_CTX* context = SSL_CTX_new(TLS_server_method());
   std::unique_ptr<ServerContext> made(new ServerContext(context, source));
   SSL_CTX_set_ex_data(context, self_index(), made.get());
-  SSL_CTX_set_min_proto_version(context, options.oldest);
-  SSL_CTX_set_max_proto_version(context, options.newest);
+  SSL_CTX_set_min_proto_version(context, options.suite.versions.least);
+  SSL_CTX_set_max_proto_version(context, options.suite.versions.most);
   SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
   SSL_CTX_set_read_ahead(context, 1);
   SSL_CTX_set_default_read_buffer_len(context, read_buffer_bytes);
   SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_IGNORE_UNEXPECTED_EOF | SSL_OP_SINGLE_ECDH_USE);
-  if (options.prefer_server_ciphers) SSL_CTX_set_options(context, SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
-  if (!options.ciphers.empty() && SSL_CTX_set_cipher_list(context, options.ciphers.c_str()) != 1) return failed("ssl_ciphers");
-  if (!options.ciphersuites.empty() && SSL_CTX_set_ciphersuites(context, options.ciphersuites.c_str()) != 1) return failed("ssl_ciphers");
-  if (options.dh_parameters.empty()) {
+  if (options.suite.prefer_server_ciphers) SSL_CTX_set_options(context, SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
+  if (!options.suite.ciphers.empty() && SSL_CTX_set_cipher_list(context, options.suite.ciphers.c_str()) != 1) return failed("ssl_ciphers");
+  if (!options.dh_parameters) {
     SSL_CTX_set_dh_auto(context, 1);
   } else {
-    EVP_PKEY* dh = read_dh(options.dh_parameters);
-    if (dh == nullptr || SSL_CTX_set0_tmp_dh_pkey(context, dh) != 1) {
-      EVP_PKEY_free(dh);
+    EVP_PKEY_up_ref(options.dh_parameters.get());
+    if (SSL_CTX_set0_tmp_dh_pkey(context, options.dh_parameters.get()) != 1) {
+      EVP_PKEY_free(options.dh_parameters.get());
       return failed("ssl_dhparam");
     }
   }

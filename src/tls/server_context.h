@@ -5,12 +5,12 @@
 #include <array>
 #include <chrono>
 #include <memory>
-#include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/result.h"
 #include "tls/certificates.h"
+#include "tls/cipher_suite.h"
 #include "tls/session.h"
 
 namespace gateway::tls {
@@ -34,14 +34,10 @@ using TicketKeys = std::vector<TicketKey>;
 
 /// How the gateway speaks TLS to those who connect.
 struct ServerOptions {
-  std::string ciphers;       ///< of TLS 1.2 and before, as OpenSSL lists them; empty: OpenSSL's own choice
-  std::string ciphersuites;  ///< of TLS 1.3; empty: OpenSSL's own choice
-  int oldest = TLS1_2_VERSION;
-  int newest = TLS1_3_VERSION;
-  bool prefer_server_ciphers = false;
+  CipherSuite suite{};
+  KeyPtr dh_parameters;  ///< null: by the size of the certificate's key
   bool tickets = true;
   std::chrono::seconds session_timeout{86400};
-  std::string dh_parameters;  ///< PEM, or the name of a group; empty: by the size of the certificate's key
 };
 
 /// One worker's side of all its TLS handshakes. Its thread is the worker's.
@@ -68,8 +64,5 @@ class ServerContext {
   const CertificateSource& source_;
   TicketKeys keys_;
 };
-
-/// Parses the groups of the setting ssl_cipher_suite. Null: there is no such suite.
-[[nodiscard]] bool apply_cipher_suite(std::string_view suite, ServerOptions& options);
 
 }  // namespace gateway::tls
