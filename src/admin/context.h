@@ -66,7 +66,7 @@ struct Context {
   std::function<std::vector<int>()> worker_pids;
   /// Until the time is over, or for good when it is zero.
   std::function<void(log::Level, std::chrono::seconds)> set_log_level;
-  std::function<std::int64_t()> now;  ///< seconds since 1970
+  std::function<double()> now;  ///< seconds since 1970, with what follows the point
   std::function<bool()> new_dns_client;
   std::function<Task<std::vector<std::vector<DnsName>>>()> dns;  ///< of each worker
 };

@@ -13,7 +13,6 @@
 #include "admin/paging.h"
 #include "base/log.h"
 #include "entity/fields.h"
-#include "entity/upstream.h"
 #include "schema/document.h"
 #include "schema/record.h"
 
@@ -64,10 +63,8 @@ std::optional<std::int64_t> seconds_of(const Call& call, const std::string& name
   return static_cast<std::int64_t>(std::floor(number));
 }
 
-// Entities that have a schema and no rows of their own: a view onto others' tags, and kinds this node holds none of.
+// Entities that have a schema and no rows of their own: a view onto others' tags.
 std::shared_ptr<const schema::Record> schema_without_rows(const std::string& name) {
-  if (name == "upstreams") return entity::upstream_schema();
-  if (name == "targets") return entity::target_schema();
   if (name != "tags") return nullptr;
   return std::make_shared<const schema::Record>(std::vector<schema::Record::Named>{
       {"tag", schema::string().required().describe("The tag.")},

@@ -92,7 +92,7 @@ admin::Context Node::admin_context() {
       .identity = {{"version", version}, {"store", store_->name()}, {"event_backend", net::on_io_uring ? "io_uring" : "epoll"}, {"build", build_kind}},
       .worker_pids = [this] { return std::vector<int>(settings_.workers, static_cast<int>(::getpid())); },
       .set_log_level = [this](log::Level level, std::chrono::seconds lasting) { set_log_level(level, lasting); },
-      .now = [] { return std::chrono::duration_cast<std::chrono::seconds>(System::now().time_since_epoch()).count(); },
+      .now = [] { return std::chrono::duration<double>(System::now().time_since_epoch()).count(); },
       .new_dns_client = [this] { return settings_.text("new_dns_client") == "on"; },
       .dns =
           [this] {

@@ -82,8 +82,8 @@ std::vector<std::shared_ptr<const entity::Type>> Node::entity_types(const std::v
   for (const plugin::PluginType& type : plugins) rows.emplace_back(type.name, type.schema);
   const auto rules = settings_.traditional_router ? entity::RouteRules::traditional : entity::RouteRules::traditional_compatible;
   std::vector<std::shared_ptr<const entity::Type>> types = {entity::certificates_type(), entity::snis_type(),        entity::ca_certificates_type(),
-                                                            entity::services_type(),     entity::routes_type(rules), entity::consumers_type(),
-                                                            entity::plugins_type(rows)};
+                                                            entity::services_type(),     entity::routes_type(rules), entity::upstreams_type(),
+                                                            entity::targets_type(),      entity::consumers_type(),   entity::plugins_type(rows)};
   for (const plugin::PluginType& plugin : plugins) types.insert(types.end(), plugin.entities.begin(), plugin.entities.end());
   return types;
 }

@@ -1,5 +1,7 @@
 #include "entity/row.h"
 
+#include <cmath>
+
 #include "base/uuid.h"
 #include "schema/document.h"
 
@@ -18,15 +20,21 @@ bool is_missing(const Json& document, const std::string& name) {
   return found == document.end() || found->is_null();
 }
 
-void fill_automatic(const Record& record, Json& document, std::int64_t now) {
+// Most times are whole seconds; those of a field that is a number are as exact as the clock.
+Json time_of(const schema::Field& field, double now) {
+  if (field.type() == schema::Type::number) return std::floor(now * 1000) / 1000;
+  return static_cast<std::int64_t>(now);
+}
+
+void fill_automatic(const Record& record, Json& document, double now) {
   for (const auto& [name, field] : record.fields()) {
     if (!field.is_automatic()) continue;
     if (name == "updated_at") {
-      document[name] = now;
+      document[name] = time_of(field, now);
     } else if (!is_missing(document, name)) {
       continue;
     } else if (name == "created_at") {
-      document[name] = now;
+      document[name] = time_of(field, now);
     } else if (name == "id") {
       document[name] = Uuid::random().to_string();
     } else {
@@ -73,7 +81,7 @@ void say_that_it_is_a_change(Json& complaints) {
 
 }  // namespace
 
-Json complete(const Type& type, Json& document, std::int64_t now) {
+Json complete(const Type& type, Json& document, double now) {
   if (!document.is_object()) return {{"@entity", {"expected a record"}}};
   Json ttl;
   Json errors = take_ttl(type, document, ttl);
@@ -90,7 +98,7 @@ Json complete(const Type& type, Json& document, std::int64_t now) {
   return errors;
 }
 
-Json update(const Type& type, const Json& existing, Json patch, std::int64_t now, Json& result) {
+Json update(const Type& type, const Json& existing, Json patch, double now, Json& result) {
   if (!patch.is_object()) return {{"@entity", {"expected a record"}}};
   Json ttl;
   Json errors = take_ttl(type, patch, ttl);
@@ -104,8 +112,9 @@ Json update(const Type& type, const Json& existing, Json patch, std::int64_t now
   // An older name in the patch means the field it stands for, whatever that has held so far.
   errors = with(std::move(errors), schema::resolve_aliases(*record, patch));
   schema::merge(*record, result, patch);
-  if (record->find("updated_at") != nullptr) result["updated_at"] = now;
-  if (record->find("created_at") != nullptr && is_missing(result, "created_at")) result["created_at"] = now;
+  if (const schema::Field* field = record->find("updated_at")) result["updated_at"] = time_of(*field, now);
+  if (const schema::Field* field = record->find("created_at"); field != nullptr && is_missing(result, "created_at"))
+    result["created_at"] = time_of(*field, now);
   schema::tidy(*record, result);
   Json complaints = record->complaints(result);
   say_that_it_is_a_change(complaints);
@@ -132,6 +141,7 @@ Json shown(const Type& type, const Json& row) {
   const Record& fields = record ? *record : *type.schema;
   for (const auto& [name, field] : fields.fields()) {
     if (!out.contains(name)) out[name] = nullptr;
+    if (field.is_shown_when_set() && out[name].is_null()) out.erase(name);
   }
   if (type.has_ttl && !out.contains("ttl")) out["ttl"] = nullptr;
   schema::show_aliases(fields, out);

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <cstdint>
 #include <nlohmann/json.hpp>
 
 #include "entity/type.h"
@@ -10,11 +9,11 @@ namespace gateway::entity {
 /// What turns a document from outside into a row. Each returns a complaint tree, or null when the document
 /// is now whole and valid.
 
-/// To be created, or to replace what is there: defaults, id, times; `now` in seconds since 1970.
-[[nodiscard]] nlohmann::json complete(const Type& type, nlohmann::json& document, std::int64_t now);
+/// To be created, or to replace what is there: defaults, id, times; `now` in seconds since 1970, with what follows the point.
+[[nodiscard]] nlohmann::json complete(const Type& type, nlohmann::json& document, double now);
 
 /// `patch` over the row that exists.
-[[nodiscard]] nlohmann::json update(const Type& type, const nlohmann::json& existing, nlohmann::json patch, std::int64_t now, nlohmann::json& result);
+[[nodiscard]] nlohmann::json update(const Type& type, const nlohmann::json& existing, nlohmann::json patch, double now, nlohmann::json& result);
 
 /// Converts what came as text; `existing` tells the kind of a row that the document does not name. Null: none.
 void coerce(const Type& type, nlohmann::json& document, const nlohmann::json& existing);

@@ -20,6 +20,8 @@ enum class RouteRules { traditional, traditional_compatible };
 [[nodiscard]] TypePtr ca_certificates_type();
 [[nodiscard]] TypePtr services_type();
 [[nodiscard]] TypePtr routes_type(RouteRules rules);
+[[nodiscard]] TypePtr upstreams_type();
+[[nodiscard]] TypePtr targets_type();
 [[nodiscard]] TypePtr consumers_type();
 /// `plugins`: name and what its rows hold besides what all plugins' rows do.
 [[nodiscard]] TypePtr plugins_type(const std::vector<std::pair<std::string, std::shared_ptr<const schema::Record>>>& plugins);

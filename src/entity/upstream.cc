@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "entity/fields.h"
+#include "entity/types.h"
+#include "net/ip.h"
 
 namespace gateway::entity {
 namespace {
@@ -121,14 +123,104 @@ std::vector<Check> upstream_checks() {
   };
 }
 
+Field seconds_above_zero(double low, double otherwise) { return schema::number().between(low, 65535).default_value(otherwise); }
+Field percent_field(double otherwise) { return schema::number().between(0, 100).default_value(otherwise); }
+Field limit_field() { return schema::integer().between(0, 2147483647.0).default_value(0); }
+
+Field outlier_detection() {
+  return schema::record_of(
+             Record({
+                 {"interval", seconds_above_zero(0.1, 10).describe("Seconds between two looks at what targets did.")},
+                 {"min_requests",
+                  schema::integer().between(1, 1000000).default_value(10).describe("Requests to a target in that time without which it is not judged.")},
+                 {"error_rate", percent_field(50).describe("Percent of failed requests that is too much; 0 does not look.")},
+                 {"latency_factor",
+                  schema::number().between(0, 1000).default_value(0).describe("How many times the median of all targets is too slow; 0 does not look.")},
+                 {"min_latency", schema::number().between(0, 2147483646).default_value(10).describe("Milliseconds that are never too slow.")},
+                 {"ejection_time", seconds_above_zero(0.1, 30).describe("Seconds a target is left out, times how often in a row.")},
+                 {"max_ejection_time", seconds_above_zero(0.1, 300).describe("The most seconds a target is left out.")},
+                 {"max_ejected", percent_field(50).describe("Percent of the targets that may be left out at once.")},
+                 {"slow_start", seconds_field(0).describe("Seconds over which the share of a target that returns grows.")},
+             }))
+      .default_value(nullptr);
+}
+
+Field circuit_breaker() {
+  return schema::record_of(Record({
+                               {"max_connections", limit_field().describe("Requests at the targets at once; 0 does not limit.")},
+                               {"max_pending_requests", limit_field().describe("Requests that wait for a connection at once; 0 does not limit.")},
+                               {"max_retries", limit_field().describe("Requests that are tried again at once; 0 does not limit.")},
+                               {"retry_budget", percent_field(0).describe("The same in percent of the requests at the targets; 0 does not limit.")},
+                               {"retry_after", schema::integer().between(0, 86400).default_value(1).describe("Seconds told to clients that are refused.")},
+                           }))
+      .default_value(nullptr);
+}
+
+// Looks like an address, right or wrong (Kong 3.9, normalize_ip).
+bool looks_like_address(std::string_view text) {
+  if (std::count(text.begin(), text.end(), ':') > 1 || text.starts_with('['))
+    return net::IpAddress::parse(text.starts_with('[') ? text.substr(1, text.find(']') - 1) : text).has_value();
+  return net::IpAddress::parse(text.substr(0, text.find(':'))).has_value();
+}
+
+std::optional<Json> upstream_name_rule(const Json& value) {
+  const std::string& text = value.get_ref<const std::string&>();
+  const auto wrong = [&](const char* why) { return "Invalid name ('" + text + "'); " + why; };
+  if (looks_like_address(text)) return wrong("no ip addresses allowed");
+  static const Field host = host_text();
+  const std::optional<Json> complaint = host.complaint(value);
+  if (!complaint) return std::nullopt;
+  return wrong(*complaint == "must not have a port" ? "no port allowed" : "must be a valid hostname");
+}
+
+std::optional<Json> cookie_name_rule(const Json& value) {
+  const std::string& text = value.get_ref<const std::string&>();
+  const bool good = std::all_of(text.begin(), text.end(), [](char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '-'; });
+  if (good && !text.empty()) return std::nullopt;
+  return "bad cookie name '" + text + "', allowed characters are A-Z, a-z, 0-9, '_', and '-'";
+}
+
+// A host that may have a port.
+std::optional<Json> host_header_rule(const Json& value) {
+  const std::string& text = value.get_ref<const std::string&>();
+  static const Field host = host_text();
+  const std::optional<Json> complaint = host.complaint(value);
+  if (!complaint || *complaint == "must not have a port") return std::nullopt;
+  const std::size_t bracket = text.rfind("]:");
+  if (text.starts_with('[') && bracket != std::string::npos && !host.complaint(Json(text.substr(0, bracket + 1)))) return std::nullopt;
+  return "invalid hostname: " + text;
+}
+
+// What one field makes of another, in Kong's order: the algorithm first, then what is hashed.
+Json couple(Json& document) {
+  const auto algorithm = document.find("algorithm");
+  if (algorithm != document.end() && (*algorithm == "least-connections" || *algorithm == "latency")) {
+    document["hash_on"] = "none";
+    return nullptr;
+  }
+  const auto hash_on = document.find("hash_on");
+  if (hash_on == document.end()) return nullptr;
+  if (hash_on->is_null()) {
+    *hash_on = "none";
+  } else if (hash_on->is_string()) {
+    document["algorithm"] = *hash_on == "none" ? "round-robin" : "consistent-hashing";
+  }
+  return nullptr;
+}
+
 }  // namespace
 
-std::shared_ptr<const Record> upstream_schema() {
-  return std::make_shared<const Record>(
+TypePtr upstreams_type() {
+  auto type = std::make_shared<Type>();
+  type->name = type->collection = type->nested = "upstreams";
+  type->endpoint_key = "name";
+  type->unique = {"name"};
+  type->prepare = couple;
+  type->schema = std::make_shared<const Record>(
       std::vector<Record::Named>{
           id_field(),
           created_at_field(),
-          {"name", host_text().required().unique().describe("The name that services give as their host.")},
+          {"name", schema::string().required().unique().rule(upstream_name_rule).describe("The name that services give as their host.")},
           updated_at_field(),
           {"algorithm", schema::string()
                             .default_value("round-robin")
@@ -138,7 +230,7 @@ std::shared_ptr<const Record> upstream_schema() {
           {"hash_fallback", hash_field().describe("What is hashed where the first is missing.")},
           {"hash_on_header", header_name_text().describe("The header that is hashed.")},
           {"hash_fallback_header", header_name_text().describe("The header that is hashed where the first input is missing.")},
-          {"hash_on_cookie", schema::string().describe("The cookie that is hashed, and set where it is missing.")},
+          {"hash_on_cookie", schema::string().rule(cookie_name_rule).describe("The cookie that is hashed, and set where it is missing.")},
           {"hash_on_cookie_path", path_text().default_value("/").describe("The path of that cookie.")},
           {"hash_on_query_arg", schema::string().min_length(1).describe("The query argument that is hashed.")},
           {"hash_fallback_query_arg", schema::string().min_length(1).describe("The query argument that is hashed where the first input is missing.")},
@@ -147,23 +239,14 @@ std::shared_ptr<const Record> upstream_schema() {
           {"slots", schema::integer().default_value(10000).between(10, 65536).describe("Size of the ring of consistent hashing.")},
           {"healthchecks", health_checks().describe("How the health of targets is found out.")},
           tags_field(),
-          {"host_header", schema::string().describe("The Host that targets get.")},
+          {"host_header", schema::string().rule(host_header_rule).describe("The Host that targets get.")},
           {"client_certificate", schema::foreign("certificates").describe("The certificate shown to targets.")},
           {"use_srv_name", schema::boolean().default_value(false).describe("Whether targets get the name of their SRV record as Host.")},
+          {"outlier_detection", outlier_detection().shown_when_set().describe("When a target that does worse than the others is left out for a while.")},
+          {"circuit_breaker", circuit_breaker().shown_when_set().describe("Limits beyond which requests are refused at once.")},
       },
       upstream_checks());
-}
-
-std::shared_ptr<const Record> target_schema() {
-  return std::make_shared<const Record>(std::vector<Record::Named>{
-      id_field(),
-      {"created_at", schema::number().timestamp().automatic().describe("When the row was made, in seconds since 1970.")},
-      {"updated_at", schema::number().timestamp().automatic().describe("When the row was last written, in seconds since 1970.")},
-      {"upstream", schema::foreign("upstreams").required().on_delete_cascade().describe("The upstream it belongs to.")},
-      {"target", schema::string().required().describe("Its name or address, and its port.")},
-      {"weight", schema::integer().default_value(100).between(0, 65535).describe("Its share of the requests; 0 takes none.")},
-      tags_field(),
-  });
+  return type;
 }
 
 }  // namespace gateway::entity

@@ -67,11 +67,13 @@ class Field {
   Field& transient() { return transient_ = true, *this; }                            ///< not of the row: made of other rows when shown
   Field& unique_everywhere() { return unique_everywhere_ = unique_ = true, *this; }  ///< unique across workspaces too
   Field& optional_said() { return says_optional_ = true, *this; }                    ///< /schemas shows "required": false
+  Field& shown_when_set() { return only_when_set_ = true, *this; }                   ///< rows do not show it while it is null
 
   [[nodiscard]] Type type() const noexcept { return type_; }
   [[nodiscard]] bool is_required() const noexcept { return required_; }
   [[nodiscard]] bool is_automatic() const noexcept { return automatic_; }
   [[nodiscard]] bool is_abstract() const noexcept { return abstract_; }
+  [[nodiscard]] bool is_shown_when_set() const noexcept { return only_when_set_; }
   [[nodiscard]] bool is_unique() const noexcept { return unique_; }
   [[nodiscard]] const std::optional<Json>& default_json() const noexcept { return default_; }
   [[nodiscard]] const Field* elements() const noexcept { return elements_.get(); }
@@ -115,6 +117,7 @@ class Field {
   bool says_optional_ = false;
   bool transient_ = false;
   bool unique_everywhere_ = false;
+  bool only_when_set_ = false;
   std::optional<Json> default_;
   std::optional<Json> equal_to_;
   std::optional<std::pair<double, double>> between_;
