@@ -65,17 +65,21 @@ Task<Reply> said(Reply reply) { co_return reply; }
 }  // namespace
 
 Api::Api(Context context, Interface which)
-    : context_(std::move(context)), rows_(context_), legacy_(context_, rows_), information_(context_, rows_), dns_(context_) {
+    : context_(std::move(context)), rows_(context_), targets_(context_, rows_), legacy_(context_, rows_), information_(context_, rows_), dns_(context_) {
   if (which == Interface::status) {
     add_status();
     return;
   }
   add_information();
   add_legacy();
-  for (const auto& type : context_.catalog.types()) add_entity(*type);
   for (const auto& type : context_.catalog.types()) {
+    if (type->name != "targets") add_entity(*type);
+  }
+  for (const auto& type : context_.catalog.types()) {
+    if (type->name == "targets") continue;
     for (const entity::Foreign& foreign : type->foreign) add_nested(*type, foreign);
   }
+  add_targets();
   add_absent();
 }
 
@@ -148,10 +152,30 @@ void Api::add_nested(const entity::Type& child, const entity::Foreign& foreign) 
   add(base + "/{" + child.name + "}", row, handler);
 }
 
+// Targets are found below their upstream alone.
+void Api::add_targets() {
+  const auto tell = [this](Task<Reply> (Targets::*what)(Call&)) { return [this, what](Call& call) { return (targets_.*what)(call); }; };
+  const std::string base = "/upstreams/{upstreams}";
+  const std::string target = base + "/targets/{targets}";
+  add(base + "/health", read_only, tell(&Targets::health));
+  add(base + "/targets", collection, tell(&Targets::list));
+  add(base + "/targets/all", read_only, tell(&Targets::all));
+  add(target, row, tell(&Targets::item));
+  for (const char* mark : {"/healthy", "/unhealthy"}) {
+    // PUT as Kong 3 has it; its own Go client still sends POST.
+    add(target + mark, {"POST", "PUT"}, tell(&Targets::mark));
+    add(target + "/{address}" + mark, {"POST", "PUT"}, tell(&Targets::mark));
+  }
+  const auto absent = [](Call&) { return said(not_found()); };
+  add("/targets", collection, absent);
+  add("/targets/{targets}", row, absent);
+  add("/targets/{targets}/upstream", row, absent);
+}
+
 // What clients read before anything else, giving up where it is not found (decK), although they may never use it: kinds
 // of rows that this node holds none of.
 void Api::add_absent() {
-  for (const char* name : {"certificates", "snis", "upstreams"}) {
+  for (const char* name : {"certificates", "snis"}) {
     if (context_.catalog.find_collection(name) != nullptr) continue;
     add(std::string("/") + name, read_only, [](Call&) { return said(json_reply(200, {{"data", Json::array()}, {"next", nullptr}})); });
   }

@@ -9,6 +9,7 @@
 #include "admin/information.h"
 #include "admin/legacy.h"
 #include "admin/rows.h"
+#include "admin/targets.h"
 #include "base/task.h"
 #include "http/message.h"
 
@@ -40,6 +41,7 @@ class Api {
   void add_information();
   void add_legacy();
   void add_entity(const entity::Type& type);
+  void add_targets();
   void add_absent();
   void add_nested(const entity::Type& child, const entity::Foreign& foreign);
   [[nodiscard]] const Endpoint* locate(const std::vector<std::string>& path) const;
@@ -49,6 +51,7 @@ class Api {
 
   Context context_;
   Rows rows_;
+  Targets targets_;
   Legacy legacy_;
   Information information_;
   DnsView dns_;

@@ -16,6 +16,7 @@
 #include "plugin/services.h"
 #include "snapshot/population_cache.h"
 #include "store/store.h"
+#include "upstream/balancing/health_book.h"
 
 namespace gateway::admin {
 
@@ -55,6 +56,7 @@ struct Context {
   const entity::Catalog& catalog;
   const std::vector<plugin::PluginType>& plugins;
   snapshot::PopulationCache& population;
+  upstream::HealthBook& health;
   const plugin::Node& node;
   std::string product;  ///< "sluice/1.2.3"
   std::function<Counts()> counts;

@@ -7,6 +7,7 @@
 #include "admin/answers.h"
 #include "app/dns_view.h"
 #include "app/node.h"
+#include "app/upstream_feed.h"
 #include "version.h"
 
 namespace gateway::app {
@@ -77,6 +78,7 @@ admin::Context Node::admin_context() {
       .catalog = *catalog_,
       .plugins = plugins_,
       .population = *population_,
+      .health = *directory_,
       .node = identity_,
       .product = product,
       .counts = counts,
@@ -159,6 +161,8 @@ Result<std::unique_ptr<Node::Secured>> Node::secure(const std::vector<Listen>& a
 
 Status Node::start_interfaces() {
   writer_.emplace(*store_, *pool_, [this](const std::vector<store::Change>& changes) {
+    // First, so that one snapshot has both, the upstream and the service that names it.
+    tell_upstreams(changes, *directory_);
     publisher_->changed(changes);
     population_->changed(changes);
   });

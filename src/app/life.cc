@@ -104,6 +104,8 @@ void Node::shut_down(bool gracefully) {
   log::notice("{}", gracefully && !again ? "ending after the requests in flight" : "ending");
   if (admin_server_) admin_server_->stop();
   if (status_server_) status_server_->stop();
+  // Requests in flight may still need to know which peers are well.
+  if (directory_ && (!gracefully || again)) directory_->stop();
   notify_service_manager("STOPPING=1");
   for (const auto& plane : planes_) gracefully && !again ? plane->drain(settings_.shutdown_timeout) : plane->stop();
   if (!gracefully || again) {
@@ -135,7 +137,8 @@ void Node::worker_ended(DataPlane& plane) {
 
 void Node::end_if_idle() {
   if (!ending_ || !planes_.empty()) return;
-  const bool busy = (admin_server_ && !admin_server_->idle()) || (status_server_ && !status_server_->idle());
+  if (directory_) directory_->stop();
+  const bool busy = (admin_server_ && !admin_server_->idle()) || (status_server_ && !status_server_->idle()) || (directory_ && !directory_->idle());
   if (!busy) control_.stop();
 }
 

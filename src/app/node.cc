@@ -9,6 +9,7 @@
 #include <fstream>
 
 #include "app/all_plugins.h"
+#include "app/upstream_feed.h"
 #include "entity/types.h"
 #include "store/sqlite/sqlite_store.h"
 #include "version.h"
@@ -120,6 +121,12 @@ Status Node::build_configuration() {
   const auto flavour = settings_.traditional_router ? router::Flavour::traditional : router::Flavour::traditional_compatible;
   publisher_.emplace(control_, flavour, plugins_, *services_);
   publisher_->subscribe([this](const snapshot::SnapshotPtr& next) { publish(next); });
+  // Before the first snapshot is made: its balancers belong in it.
+  directory_.emplace(control_, data_path_options(settings_).dns, [this](const std::string& name, std::shared_ptr<const upstream::Balancer> balancer) {
+    publisher_->set_balancer(name, std::move(balancer));
+  });
+  const Status fed = load_upstreams(*store_, *catalog_, *directory_);
+  if (!fed) return fed;
   return publisher_->load(*store_, *catalog_);
 }
 

@@ -23,6 +23,7 @@
 #include "telemetry/access_log.h"
 #include "telemetry/error_log.h"
 #include "tls/server_context.h"
+#include "upstream/directory.h"
 
 namespace gateway::app {
 
@@ -92,6 +93,7 @@ class Node {
   std::optional<FileAppender> files_;
   std::optional<plugin::Services> services_;
   std::optional<snapshot::Publisher> publisher_;
+  std::optional<upstream::Directory> directory_;
   std::optional<admin::Writer> writer_;
   std::optional<admin::Api> api_;
   std::optional<admin::Api> status_api_;

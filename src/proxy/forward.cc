@@ -7,6 +7,7 @@
 #include "proxy/error_page.h"
 #include "proxy/h1_upstream.h"
 #include "proxy/head_writer.h"
+#include "proxy/peer_choice.h"
 #include "proxy/relay.h"
 #include "proxy/reply.h"
 #include "proxy/upload.h"
@@ -37,14 +38,19 @@ bool timed_out(const Error& error) { return error.code == boost::asio::error::ti
 
 class Forwarding {
  public:
-  explicit Forwarding(Request& request) : request_(request), worker_(request.client.worker()), service_(request.upstream->service), head_(&request.arena) {}
+  explicit Forwarding(Request& request)
+      : request_(request), worker_(request.client.worker()), service_(request.upstream->service), peers_(request), head_(&request.arena) {}
 
   Task<void> run();
 
  private:
   Task<bool> gather_body();
   void prepare();
+  void write_head();
+  Task<bool> find_peer();
   Task<bool> resolve();
+  Task<bool> pick();
+  Task<Result<ConnectionPtr>> connect(bool fresh);
   Task<Status> send_chunked(net::Stream& stream);
   Task<Attempt> converse(ConnectionPtr connection);
   Task<void> give_up();
@@ -54,26 +60,34 @@ class Forwarding {
   Request& request_;
   Worker& worker_;
   const entity::Service& service_;
+  PeerChoice peers_;
   net::SocketAddress peer_;
   Output head_;
   bool sent_ = false;         // some of the request left on the current connection
   unsigned failure_ = 502;    // what the client is told when nothing helps
   std::string failure_text_;  // instead of the standard one
+  std::chrono::seconds retry_after_{0};
 };
 
 void Forwarding::prepare() {
   const Options& options = worker_.options();
   prepare_request_headers(request_, options);
-  head_.reserve(1024);
   const plugin::Exchange& exchange = request_.exchange;
   const bool bare_mark = request_.head.has_query && exchange.upstream_query == request_.head.query;
-  write_request_head(head_, request_.head.method, exchange.upstream_path, exchange.upstream_query, bare_mark, request_.head.headers);
   request_.upstream_uri = exchange.upstream_path;
   if (request_.chain->logs && (bare_mark || !exchange.upstream_query.empty())) {
     request_.upstream_uri = join(request_.arena, {exchange.upstream_path, "?", exchange.upstream_query});
   }
   request_.forwarded = Steady::now();
   if (request_.upstream->literal) peer_ = *request_.upstream->literal;
+}
+
+void Forwarding::write_head() {
+  head_.clear();
+  head_.reserve(1024);
+  const plugin::Exchange& exchange = request_.exchange;
+  const bool bare_mark = request_.head.has_query && exchange.upstream_query == request_.head.query;
+  write_request_head(head_, request_.head.method, exchange.upstream_path, exchange.upstream_query, bare_mark, request_.head.headers);
 }
 
 // A body up to a limit waits here until it is whole: then it can be sent again, to another peer. Larger ones stream.
@@ -96,12 +110,15 @@ Task<void> Forwarding::run() {
   prepare();
   unsigned left = service_.retries + 1;
   bool fresh = false;  // not on a kept connection
+  bool again = false;  // at the same peer
   while (left > 0) {
-    if (!request_.upstream->literal && !co_await resolve()) break;
+    if (!again && !co_await find_peer()) break;
+    again = false;
+    if (head_.empty()) write_head();
     note_try(peer_);
     sent_ = false;
-    Result<ConnectionPtr> connection = fresh ? ConnectionPtr() : worker_.pool().take(peer_);
-    if (!*connection) connection = co_await worker_.pool().connect(peer_, service_.connect_timeout);
+    Result<ConnectionPtr> connection = co_await connect(fresh);
+    if (peers_.overloaded()) break;
     if (request_.client.gone()) {
       if (connection) Pool::discard(std::move(*connection));
       break;
@@ -116,12 +133,61 @@ Task<void> Forwarding::run() {
     if (outcome == Attempt::failed || request_.client.gone()) break;
     // A stale connection says nothing about the peer: one more attempt, on one that cannot be stale.
     if (outcome == Attempt::stale) {
-      fresh = true;
+      fresh = again = true;
       continue;
     }
     --left;
   }
   co_await give_up();
+}
+
+Task<bool> Forwarding::find_peer() {
+  if (request_.upstream->literal) co_return true;
+  if (peers_.balances()) co_return co_await pick();
+  co_return co_await resolve();
+}
+
+// One of the upstream's targets.
+Task<bool> Forwarding::pick() {
+  const bool first = request_.tries.empty();
+  const bool picked = co_await peers_.next();
+  if (picked) {
+    peer_ = peers_.address();
+    // What is told of the host is the target's, unless the client's own is wanted; with another peer it may change.
+    const bool preserved = request_.exchange.route->preserve_host && !request_.head.authority.empty();
+    if (!preserved && request_.head.headers.value(http::Name::host) != peers_.host()) {
+      request_.head.headers.set(http::Name::host, peers_.host());
+      head_.clear();
+    }
+    co_return true;
+  }
+  if (!first) {
+    // A limit on retries is no reason of its own: what the client is told is what went wrong before.
+    if (!peers_.overloaded()) failure_ = 503;
+    co_return false;
+  }
+  // Refused before any peer was tried: this is an answer of our own.
+  request_.forwarded.reset();
+  failure_ = 503;
+  failure_text_ = peers_.overloaded() ? "the circuit breaker of the upstream is open" : "failure to get a peer from the ring-balancer";
+  if (peers_.overloaded()) retry_after_ = peers_.retry_after();
+  co_return false;
+}
+
+Task<Result<ConnectionPtr>> Forwarding::connect(bool fresh) {
+  if (!fresh) {
+    ConnectionPtr kept = worker_.pool().take(peer_);
+    if (kept) co_return kept;
+  }
+  if (peers_.balances() && !peers_.connecting()) {
+    failure_ = 503;
+    failure_text_ = "the circuit breaker of the upstream is open";
+    retry_after_ = peers_.retry_after();
+    co_return Error{boost::asio::error::no_buffer_space, Origin::gateway, "connecting"};
+  }
+  Result<ConnectionPtr> made = co_await worker_.pool().connect(peer_, service_.connect_timeout);
+  if (peers_.balances()) peers_.connected();
+  co_return made;
 }
 
 // Finds an address of the service's name.
@@ -142,6 +208,7 @@ Task<bool> Forwarding::resolve() {
 void Forwarding::note_try(const net::SocketAddress& peer) {
   plugin::Try& one = request_.tries.emplace_back();
   one.peer = peer;
+  one.balancer_latency = peers_.took();
   // The first try at a known address sets out when the request does: no need to ask the clock again.
   const bool at_once = request_.tries.size() == 1 && request_.upstream->literal;
   one.started = at_once ? request_.exchange.started + std::chrono::duration_cast<System::duration>(*request_.forwarded - request_.started) : System::now();
@@ -152,12 +219,16 @@ Attempt Forwarding::after_failure(const Error& error, bool reused) {
   failure_ = timed_out(error) ? 504 : 502;
   request_.tries.back().failed_with = failure_;
   if (request_.client.gone()) return Attempt::failed;
+  // That a kept connection was closed meanwhile says nothing about the peer.
+  const bool answered_badly = error.code == boost::system::errc::protocol_error;
+  const bool stale = reused && !timed_out(error) && !answered_badly;
+  if (!stale && peers_.balances()) peers_.failed(error);
   log::error("{} while talking to {} for {}", error.to_string(), service_.host, request_.exchange.request_id);
   if (request_.body.started()) return Attempt::failed;
   // It answered, if badly: asking the next one is for peers that did not.
-  if (error.code == boost::system::errc::protocol_error) return Attempt::failed;
+  if (answered_badly) return Attempt::failed;
   if (sent_ && !may_repeat(request_)) return Attempt::failed;
-  return reused && !timed_out(error) ? Attempt::stale : Attempt::try_again;
+  return stale ? Attempt::stale : Attempt::try_again;
 }
 
 // A body in memory that goes out in chunks all the same, for the sake of its trailers.
@@ -204,6 +275,7 @@ Task<Attempt> Forwarding::converse(ConnectionPtr connection) {
   co_await upload.stop();
   request_.client.watch_for(nullptr);
 
+  if (peers_.balances() && request_.answered && request_.upstream_status != 0 && !request_.client_gone) peers_.answered(request_.upstream_status);
   if (end) {
     if (*end == Relay::End::keep && upload.complete()) {
       worker_.pool().give_back(std::move(connection));
@@ -236,6 +308,7 @@ Task<void> Forwarding::give_up() {
   const std::string_view text = failure_text_.empty() ? standard_message(failure_) : std::string_view(failure_text_);
   const Raised raised = failure_text_.empty() ? Raised::by_http : Raised::by_gateway;
   http::Reply reply = render_error(failure_, text, request_.exchange.request_id, request_.head, raised, worker_.options());
+  if (retry_after_.count() > 0) reply.headers.emplace_back("Retry-After", std::to_string(retry_after_.count()));
   co_await send_reply(request_, reply);
 }
 

@@ -64,6 +64,19 @@ Status Publisher::load(store::Store& store, const entity::Catalog& catalog) {
 
 void Publisher::changed(const std::vector<store::Change>& changes) {
   for (const store::Change& change : changes) apply(change);
+  publish_soon();
+}
+
+void Publisher::set_balancer(const std::string& name, std::shared_ptr<const upstream::Balancer> balancer) {
+  if (balancer) {
+    working_.balancers.set(name, std::move(balancer));
+  } else {
+    working_.balancers.erase(name);
+  }
+  publish_soon();
+}
+
+void Publisher::publish_soon() {
   if (publishing_) return;
   publishing_ = true;
   control_.post([this] { publish(); });

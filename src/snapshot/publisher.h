@@ -34,10 +34,13 @@ class Publisher {
   void subscribe(Subscriber subscriber) { subscribers_.push_back(std::move(subscriber)); }
   /// What was committed; in force on every worker some milliseconds later.
   void changed(const std::vector<store::Change>& changes);
+  /// The peers of the upstream of that name; null: there is no such upstream. In force as what was committed.
+  void set_balancer(const std::string& name, std::shared_ptr<const upstream::Balancer> balancer);
   /// Builds and hands out now what is pending.
   void publish();
 
  private:
+  void publish_soon();
   void apply(const store::Change& change);
   void set_service(const store::Json& document);
   void erase_service(const Uuid& id);

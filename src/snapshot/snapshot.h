@@ -12,6 +12,7 @@
 #include "plugin/chain.h"
 #include "router/table.h"
 #include "tls/server_names.h"
+#include "upstream/balancing/balancer.h"
 
 namespace gateway::snapshot {
 
@@ -28,9 +29,10 @@ struct Snapshot {
   router::Table routes;
   SharedMap<Uuid, std::shared_ptr<const Upstream>> upstreams;  ///< by service id
   plugin::Chains chains;
-  tls::ServerNames server_names{};                            ///< which certificate a client gets
-  SharedMap<Uuid, tls::ServerCertificatePtr> certificates{};  ///< by id, for what upstreams are shown
-  SharedMap<Uuid, tls::X509Ptr, 64> ca_certificates{};        ///< by id, for what upstreams have to show
+  tls::ServerNames server_names{};                                                    ///< which certificate a client gets
+  SharedMap<Uuid, tls::ServerCertificatePtr> certificates{};                          ///< by id, for what upstreams are shown
+  SharedMap<Uuid, tls::X509Ptr, 64> ca_certificates{};                                ///< by id, for what upstreams have to show
+  SharedMap<std::string, std::shared_ptr<const upstream::Balancer>, 64> balancers{};  ///< by name of the upstream
 };
 
 using SnapshotPtr = std::shared_ptr<const Snapshot>;
