@@ -83,6 +83,7 @@ void Node::take_new_settings() {
     settings_ = std::move(before);
     return;
   }
+  directory_->set_dns(data_path_options(settings_).dns);
   set_log_level(settings_.log_level, {});
   reopen_logs();
   log::notice("reloaded");

@@ -49,7 +49,7 @@ bool same(const std::vector<Addresses::Record>& found, const std::vector<net::So
 
 Directory::Directory(net::Loop& loop, const net::Resolver::Options& dns, Publish publish)
     : loop_(loop),
-      resolver_(loop, dns),
+      resolver_(std::make_shared<net::Resolver>(loop, dns)),
       prober_(loop),
       publish_(std::move(publish)),
       timer_(
@@ -72,9 +72,24 @@ void Directory::touch(const ManagedPtr& managed) {
 void Directory::flush() {
   flushing_ = false;
   if (stopped_) return;
-  for (const ManagedPtr& managed : std::exchange(dirty_, {})) {
+  const std::vector<ManagedPtr> changed = std::exchange(dirty_, {});
+  // A name that one upstream gave up may be another's now: first all leave, then all come.
+  for (const ManagedPtr& managed : changed) {
     managed->dirty = false;
+    if (managed->gone || managed->published.empty() || managed->published == managed->upstream->name) continue;
+    publish_(managed->published, nullptr);
+    managed->published.clear();
+  }
+  for (const ManagedPtr& managed : changed) {
     if (!managed->gone) rebuild(managed);
+  }
+}
+
+void Directory::set_dns(const net::Resolver::Options& dns) {
+  resolver_ = std::make_shared<net::Resolver>(loop_, dns);
+  for (const auto& [id, managed] : upstreams_) {
+    for (auto& [target, entry] : managed->targets) entry.due = {};
+    managed->names_due = {};
   }
 }
 
@@ -83,7 +98,6 @@ void Directory::set_upstream(entity::Upstream upstream) {
   const bool is_new = !managed;
   if (is_new) managed = std::make_shared<Managed>();
   const std::shared_ptr<const entity::Upstream> before = managed->upstream;
-  if (before && before->name != upstream.name) publish_(before->name, nullptr);
   if (!before || before->name != upstream.name) managed->group = std::make_shared<Group>(upstream.name);
   managed->upstream = std::make_shared<const entity::Upstream>(std::move(upstream));
   managed->group->slow_start_ms = managed->upstream->outliers ? managed->upstream->outliers->slow_start.count() : 0;
@@ -112,7 +126,7 @@ void Directory::erase_upstream(const Uuid& id) {
   upstreams_.erase(found);
   managed->gone = true;
   for (const auto& [target, entry] : managed->targets) upstream_of_.erase(target);
-  if (!stopped_) publish_(managed->upstream->name, nullptr);
+  if (!stopped_ && !managed->published.empty()) publish_(managed->published, nullptr);
 }
 
 void Directory::set_target(entity::Target target) {
@@ -141,7 +155,9 @@ void Directory::set_target(entity::Target target) {
     }
   }
   touch(managed);
-  if (!entry.literal && !entry.looking) refresh(managed, Steady::now());
+  if (entry.literal || entry.looking) return;
+  managed->names_due = {};
+  refresh(managed, Steady::now());
 }
 
 void Directory::erase_target(const Uuid& id) {
@@ -203,7 +219,8 @@ void Directory::rebuild(const ManagedPtr& managed) {
     }
   }
   managed->balancer = std::make_shared<const Balancer>(managed->upstream, managed->group, std::move(peers), managed->targets.size(), settling);
-  publish_(managed->upstream->name, managed->balancer);
+  managed->published = managed->upstream->name;
+  publish_(managed->published, managed->balancer);
 }
 
 std::shared_ptr<PeerState> Directory::peer_of(Managed& managed, const std::string& host, const net::SocketAddress& address) {
@@ -229,8 +246,14 @@ void Directory::set_addresses(Managed& managed, Entry& entry, const Addresses& a
 }
 
 void Directory::refresh(const ManagedPtr& managed, Steady::time_point now) {
+  if (now < managed->names_due) return;
+  managed->names_due = Steady::time_point::max();
   for (auto& [id, entry] : managed->targets) {
-    if (entry.literal || entry.looking || now < entry.due) continue;
+    if (entry.literal || entry.looking) continue;
+    if (now < entry.due) {
+      managed->names_due = std::min(managed->names_due, entry.due);
+      continue;
+    }
     entry.looking = true;
     ++under_way_;
     // Through the loop: a look-up that ends at once would change the list that is gone through here.
@@ -249,19 +272,23 @@ Task<void> Directory::look_up_target(ManagedPtr managed, Uuid target) {
   }
   const std::string host = before->second.target.name;
   const std::uint16_t port = before->second.target.port;
-  const Result<Addresses> addresses = co_await look_up(resolver_, host, port);
+  const std::shared_ptr<net::Resolver> resolver = resolver_;
+  const Result<Addresses> addresses = co_await look_up(*resolver, host, port);
+  // It may have been replaced meanwhile, and must not end in the middle of its own work.
+  if (resolver != resolver_) loop_.post([resolver] {});
   --under_way_;
   const auto entry = managed->targets.find(target);
   if (stopped_ || managed->gone || entry == managed->targets.end()) co_return;
   entry->second.looking = false;
   // The target may have become another one in the meantime.
   if (entry->second.target.name != host || entry->second.target.port != port) {
-    refresh(managed, Steady::now());
+    managed->names_due = {};
     co_return;
   }
   const bool was_settled = std::exchange(entry->second.settled, true);
   const std::vector<Address> known = entry->second.addresses;
   found(*managed, entry->second, addresses);
+  managed->names_due = std::min(managed->names_due, entry->second.due);
   std::vector<net::SocketAddress> places;
   std::vector<unsigned> weights;
   for (const Address& each : known) {
@@ -433,7 +460,7 @@ void Directory::stop() {
   if (std::exchange(stopped_, true)) return;
   timer_.clear();
   prober_.abort();
-  resolver_.cancel();
+  resolver_->cancel();
 }
 
 }  // namespace gateway::upstream

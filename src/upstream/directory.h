@@ -44,6 +44,8 @@ class Directory final : public HealthBook {
   void erase_target(const Uuid& id);
   /// Publishes now what is pending.
   void flush();
+  /// Looks names up with other settings from here on, all of them soon.
+  void set_dns(const net::Resolver::Options& dns);
 
   [[nodiscard]] std::optional<UpstreamHealth> health(const Uuid& upstream) const override;
   [[nodiscard]] std::string mark(const entity::Target& target, const std::string& address, bool healthy) override;
@@ -87,7 +89,9 @@ class Directory final : public HealthBook {
     Ejections ejections;
     Round healthy_round;
     Round unhealthy_round;
+    Steady::time_point names_due{};                           // the first of the targets' look-ups, or before
     Steady::time_point look_due = Steady::time_point::max();  // of outlier detection
+    std::string published;                                    // under which name; empty: not yet
     bool gone = false;
     bool dirty = false;
   };
@@ -120,7 +124,7 @@ class Directory final : public HealthBook {
   Task<void> work_off(std::shared_ptr<Queue> queue);
 
   net::Loop& loop_;
-  net::Resolver resolver_;
+  std::shared_ptr<net::Resolver> resolver_;  // shared with the look-ups under way
   Prober prober_;
   Publish publish_;
   net::Deadline timer_;

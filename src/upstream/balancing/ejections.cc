@@ -19,15 +19,18 @@ void Ejections::look(std::span<const Peer> peers, const entity::OutlierDetection
     if (window.answers > 0) one.mean_latency_ms = static_cast<double>(window.latency_us) / window.answers / 1000;
     one.out = !peer.state->usable();
   }
+  const std::vector<std::size_t> chosen = outliers(seen, rules);
+  const auto is_chosen = [&](const PeerState* peer) {
+    return std::any_of(chosen.begin(), chosen.end(), [&](std::size_t index) { return peers[index].state.get() == peer; });
+  };
   for (auto& [peer, record] : records_) {
-    if (!record.out && record.times > 0) --record.times;
+    if (!record.out && record.times > 0 && !is_chosen(peer)) --record.times;
   }
-  for (const std::size_t index : outliers(seen, rules)) {
+  for (const std::size_t index : chosen) {
     const std::shared_ptr<PeerState>& peer = peers[index].state;
     Record& record = records_[peer.get()];
     record.peer = peer;
-    // What was just taken back of a peer that is at it again does not count as taken back.
-    record.times = record.times == 0 ? 1 : record.times + 2;
+    ++record.times;
     record.out = true;
     record.until = now + std::min(rules.ejection_time * record.times, rules.max_ejection_time);
     peer->eject();
