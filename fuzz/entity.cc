@@ -1,4 +1,4 @@
-// JSON from outside, taken for a service, a route and a consumer: complaints or a whole row, never a crash.
+// JSON from outside, taken for a row of each kind: complaints or a whole row, never a crash.
 #include <cstdint>
 #include <cstdlib>
 
@@ -6,7 +6,9 @@
 #include "entity/route.h"
 #include "entity/row.h"
 #include "entity/service.h"
+#include "entity/target.h"
 #include "entity/types.h"
+#include "entity/upstream.h"
 #include "schema/document.h"
 
 using gateway::schema::Json;
@@ -32,11 +34,15 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   static const entity::TypePtr services = entity::services_type();
   static const entity::TypePtr routes = entity::routes_type(entity::RouteRules::traditional_compatible);
   static const entity::TypePtr consumers = entity::consumers_type();
+  static const entity::TypePtr upstreams = entity::upstreams_type();
+  static const entity::TypePtr targets = entity::targets_type();
   const auto shallow = [](int depth, Json::parse_event_t, Json&) { return depth < 64; };
   const Json document = Json::parse(data, data + size, shallow, false);
   if (!document.is_object()) return 0;
   check<entity::Service>(*services, document);
   check<entity::Route>(*routes, document);
   check<entity::Consumer>(*consumers, document);
+  check<entity::Upstream>(*upstreams, document);
+  check<entity::Target>(*targets, document);
   return 0;
 }

@@ -1,7 +1,6 @@
 #pragma once
 
-#include <openssl/ssl.h>
-
+#include <array>
 #include <memory>
 #include <string>
 #include <unordered_set>
@@ -11,6 +10,7 @@
 #include "net/address.h"
 #include "net/loop.h"
 #include "net/stream.h"
+#include "tls/client_context.h"
 
 namespace gateway::upstream {
 
@@ -35,13 +35,12 @@ class Prober {
   [[nodiscard]] bool idle() const noexcept { return streams_.empty(); }
 
  private:
-  struct ContextDeleter {
-    void operator()(SSL_CTX* context) const noexcept { SSL_CTX_free(context); }
-  };
+  /// Null: it cannot be made.
+  const tls::ClientContext* context(bool verify);
   Task<Finding> converse(net::Stream& stream, const net::SocketAddress& peer, const entity::ActiveChecks& checks, const std::string& host);
 
   net::Loop& loop_;
-  std::unique_ptr<SSL_CTX, ContextDeleter> tls_;  // made for the first probe that needs it
+  std::array<std::shared_ptr<const tls::ClientContext>, 2> contexts_;  // without and with verification; made when needed
   std::unordered_set<net::Stream*> streams_;
   bool aborted_ = false;
 };
