@@ -292,6 +292,23 @@ def test_names_are_looked_up_by_our_servers(private, peers):
         assert told["dns"] == "A" and told["addresses"][0]["ip"] == "127.0.0.1"
 
 
+def test_a_changed_record_moves_requests(private, upstream):
+    with NameServer(ttl=1) as names:
+        names.answers["moving.test"] = ["127.0.0.1"]
+        gateway = private(dns_resolver=names.address, dns_order="A")
+        first = upstream(named("first"))
+        upstream(named("second"), host="127.0.0.2", port=first.port)
+        gateway.create("/upstreams", name="backend")
+        gateway.create("/upstreams/backend/targets", target=f"moving.test:{first.port}")
+        gateway.route("http://backend")
+        assert gateway.get().body == b"first"
+        names.answers["moving.test"] = ["127.0.0.2"]
+        eventually(lambda: gateway.get().body == b"second", "the new address", 20)
+        # Name servers that are gone change nothing.
+        names.answers["moving.test"] = None
+        assert all(gateway.get().body == b"second" for _ in range(20))
+
+
 def test_the_log_tells_of_every_try(gateway, peers, balance, tmp_path):
     holder, port = dead_port()
     with holder:

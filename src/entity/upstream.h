@@ -29,8 +29,6 @@ struct CheckRules {
   std::uint8_t tcp_failures = 0;
   std::uint8_t timeouts = 0;
   std::uint8_t http_failures = 0;
-
-  friend bool operator==(const CheckRules&, const CheckRules&) = default;
 };
 
 /// Probes that the gateway sends by itself.

@@ -275,7 +275,8 @@ Task<Attempt> Forwarding::converse(ConnectionPtr connection) {
   co_await upload.stop();
   request_.client.watch_for(nullptr);
 
-  if (peers_.balances() && request_.answered && request_.upstream_status != 0 && !request_.client_gone) peers_.answered(request_.upstream_status);
+  // Where the answer broke off before any of it went on, what follows tells of the failure.
+  if (peers_.balances() && (end || request_.response_started)) peers_.answered(request_.upstream_status);
   if (end) {
     if (*end == Relay::End::keep && upload.complete()) {
       worker_.pool().give_back(std::move(connection));

@@ -95,8 +95,7 @@ void Directory::set_dns(const net::Resolver::Options& dns) {
 
 void Directory::set_upstream(entity::Upstream upstream) {
   ManagedPtr& managed = upstreams_[upstream.id];
-  const bool is_new = !managed;
-  if (is_new) managed = std::make_shared<Managed>();
+  if (!managed) managed = std::make_shared<Managed>();
   const std::shared_ptr<const entity::Upstream> before = managed->upstream;
   if (!before || before->name != upstream.name) managed->group = std::make_shared<Group>(upstream.name);
   managed->upstream = std::make_shared<const entity::Upstream>(std::move(upstream));
