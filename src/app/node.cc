@@ -33,6 +33,18 @@ void raise_descriptor_limit() {
   if (limit.rlim_cur < 4096) log::warn("only {} files may be open at once: raise the limit (ulimit -n)", limit.rlim_cur);
 }
 
+snapshot::ServiceTrust service_trust(const TlsSettings& settings) {
+  snapshot::ServiceTrust trust;
+  trust.verify = settings.verify_services;
+  trust.verify_depth = settings.service_trust.verify_depth;
+  trust.node.system_authorities = settings.service_trust.system;
+  trust.node.authorities = settings.service_trust.authorities;
+  trust.node.certificate = settings.client_certificate;
+  trust.node.versions = settings.service_versions;
+  trust.node.ciphers = settings.service_ciphers;
+  return trust;
+}
+
 std::string host_name() {
   char name[256] = {};
   ::gethostname(name, sizeof name - 1);
@@ -119,7 +131,7 @@ Status Node::build_configuration() {
   files_.emplace(*pool_);
   services_.emplace(plugin::Services{*population_, local_counters_, *cluster_counters_, *files_, *pool_, identity_});
   const auto flavour = settings_.traditional_router ? router::Flavour::traditional : router::Flavour::traditional_compatible;
-  publisher_.emplace(control_, flavour, plugins_, *services_);
+  publisher_.emplace(control_, flavour, plugins_, *services_, service_trust(settings_.tls));
   publisher_->subscribe([this](const snapshot::SnapshotPtr& next) { publish(next); });
   // Before the first snapshot is made: its balancers belong in it.
   directory_.emplace(control_, data_path_options(settings_).dns, [this](const std::string& name, std::shared_ptr<const upstream::Balancer> balancer) {

@@ -93,6 +93,7 @@ struct Upstream {
   HealthChecks health;
   std::string host_header;  ///< empty: the target's name
   bool use_srv_name = false;
+  std::optional<Uuid> client_certificate;  ///< what the gateway shows to targets, where the service names none
   std::optional<OutlierDetection> outliers;
   std::optional<CircuitBreaker> breaker;
 

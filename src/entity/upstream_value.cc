@@ -168,6 +168,7 @@ Upstream Upstream::from_json(const Json& document) {
   if (watched == "tcp") upstream.health.passive.healthy_statuses = upstream.health.passive.unhealthy_statuses = {};
   upstream.host_header = row.text("host_header");
   upstream.use_srv_name = row.flag("use_srv_name", false);
+  if (row.has("client_certificate")) upstream.client_certificate = Uuid::parse(row.part("client_certificate").text("id"));
   if (row.has("outlier_detection")) upstream.outliers = outliers_of(row.part("outlier_detection"));
   if (row.has("circuit_breaker")) upstream.breaker = breaker_of(row.part("circuit_breaker"));
   return upstream;

@@ -64,7 +64,7 @@ class Stream {
     boost::system::error_code error_;
   };
   [[nodiscard]] Open open(std::unique_ptr<Layer> layer) noexcept { return Open(*this, std::move(layer)); }
-  [[nodiscard]] const Layer* layer() const noexcept { return layer_.get(); }
+  [[nodiscard]] Layer* layer() const noexcept { return layer_.get(); }
   void observe(Observer* observer) noexcept { observer_ = observer; }
 
   // Input

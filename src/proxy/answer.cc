@@ -181,6 +181,9 @@ Task<void> answer(Request& request) {
   if (request.upstream == nullptr) {
     co_return co_await refuse(request, 503, "no Service found with those values", Raised::by_gateway);
   }
+  if (request.upstream->unusable) {
+    co_return co_await refuse(request, 500, "An unexpected error occurred", Raised::by_gateway);
+  }
   co_await forward(request);
 }
 

@@ -39,7 +39,9 @@ bool timed_out(const Error& error) { return error.code == boost::asio::error::ti
 class Forwarding {
  public:
   explicit Forwarding(Request& request)
-      : request_(request), worker_(request.client.worker()), service_(request.upstream->service), peers_(request), head_(&request.arena) {}
+      : request_(request), worker_(request.client.worker()), service_(request.upstream->service), peers_(request), head_(&request.arena) {
+    peer_.tls = request_.upstream->tls;
+  }
 
   Task<void> run();
 
@@ -47,10 +49,11 @@ class Forwarding {
   Task<bool> gather_body();
   void prepare();
   void write_head();
+  [[nodiscard]] std::string server_name() const;
   Task<bool> find_peer();
   Task<bool> resolve();
   Task<bool> pick();
-  Task<Result<ConnectionPtr>> connect(bool fresh);
+  Task<Result<ConnectionPtr>> connect();
   Task<Status> send_chunked(net::Stream& stream);
   Task<Attempt> converse(ConnectionPtr connection);
   Task<void> give_up();
@@ -61,7 +64,7 @@ class Forwarding {
   Worker& worker_;
   const entity::Service& service_;
   PeerChoice peers_;
-  net::SocketAddress peer_;
+  upstream::Destination peer_;
   Output head_;
   bool sent_ = false;         // some of the request left on the current connection
   unsigned failure_ = 502;    // what the client is told when nothing helps
@@ -79,7 +82,7 @@ void Forwarding::prepare() {
     request_.upstream_uri = join(request_.arena, {exchange.upstream_path, "?", exchange.upstream_query});
   }
   request_.forwarded = Steady::now();
-  if (request_.upstream->literal) peer_ = *request_.upstream->literal;
+  if (request_.upstream->literal) peer_.address = *request_.upstream->literal;
 }
 
 void Forwarding::write_head() {
@@ -115,9 +118,11 @@ Task<void> Forwarding::run() {
     if (!again && !co_await find_peer()) break;
     again = false;
     if (head_.empty()) write_head();
-    note_try(peer_);
+    if (peer_.tls) peer_.server_name = server_name();
+    note_try(peer_.address);
     sent_ = false;
-    Result<ConnectionPtr> connection = co_await connect(fresh);
+    Result<ConnectionPtr> connection = fresh ? ConnectionPtr() : worker_.pool().take(peer_);
+    if (!*connection) connection = co_await connect();
     if (peers_.overloaded()) break;
     if (request_.client.gone()) {
       if (connection) Pool::discard(std::move(*connection));
@@ -141,6 +146,13 @@ Task<void> Forwarding::run() {
   co_await give_up();
 }
 
+// What Host says, without its port (nginx, proxy_ssl_name $upstream_host).
+std::string Forwarding::server_name() const {
+  const std::string_view host = request_.head.headers.value(http::Name::host);
+  if (host.starts_with('[')) return std::string(host.substr(1, host.find(']') - 1));
+  return std::string(host.substr(0, host.find(':')));
+}
+
 Task<bool> Forwarding::find_peer() {
   if (request_.upstream->literal) co_return true;
   if (peers_.balances()) co_return co_await pick();
@@ -152,7 +164,7 @@ Task<bool> Forwarding::pick() {
   const bool first = request_.tries.empty();
   const bool picked = co_await peers_.next();
   if (picked) {
-    peer_ = peers_.address();
+    peer_.address = peers_.address();
     // What is told of the host is the target's, unless the client's own is wanted; with another peer it may change.
     const bool preserved = request_.exchange.route->preserve_host && !request_.head.authority.empty();
     if (!preserved && request_.head.headers.value(http::Name::host) != peers_.host()) {
@@ -174,11 +186,7 @@ Task<bool> Forwarding::pick() {
   co_return false;
 }
 
-Task<Result<ConnectionPtr>> Forwarding::connect(bool fresh) {
-  if (!fresh) {
-    ConnectionPtr kept = worker_.pool().take(peer_);
-    if (kept) co_return kept;
-  }
+Task<Result<ConnectionPtr>> Forwarding::connect() {
   if (peers_.balances() && !peers_.connecting()) {
     failure_ = 503;
     failure_text_ = "the circuit breaker of the upstream is open";
@@ -201,7 +209,7 @@ Task<bool> Forwarding::resolve() {
     failure_text_ = failure_ == 503 ? "name resolution failed"
                                     : "failed the initial dns/balancer resolve for '" + service_.host + "' with: " + found.error().code.message();
   }
-  if (found) peer_ = *found;
+  if (found) peer_.address = *found;
   co_return found.has_value();
 }
 

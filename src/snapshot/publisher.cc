@@ -16,7 +16,19 @@ bool is_default_port(const entity::Service& service) {
   }
 }
 
-std::shared_ptr<const Upstream> make_upstream(entity::Service service) {
+}  // namespace
+
+Publisher::Publisher(Executor& control, router::Flavour flavour, std::vector<plugin::PluginType> types, const plugin::Services& services, ServiceTrust trust)
+    : control_(control),
+      working_{0, router::Table(flavour), {}, {}},
+      chains_(std::move(types), services,
+              [this](const Uuid& route) -> std::optional<Uuid> {
+                const auto found = routes_.find(route);
+                return found == routes_.end() ? std::nullopt : found->second->service;
+              }),
+      trust_(std::move(trust)) {}
+
+std::shared_ptr<const Upstream> Publisher::make_upstream(entity::Service service) {
   Upstream upstream;
   const bool bare_ipv6 = service.host.find(':') != std::string::npos && service.host.front() != '[';
   upstream.host_header = bare_ipv6 ? '[' + service.host + ']' : service.host;
@@ -24,20 +36,31 @@ std::shared_ptr<const Upstream> make_upstream(entity::Service service) {
   std::string_view address = service.host;
   if (address.size() > 2 && address.front() == '[') address = address.substr(1, address.size() - 2);
   upstream.literal = net::SocketAddress::from_ip(address, service.port);
+  Result<std::shared_ptr<const tls::ClientContext>> context = trust_.context_for(service, working_);
+  if (context) {
+    upstream.tls = std::move(*context);
+  } else {
+    upstream.unusable = true;
+    log::error("service {} gets no requests: {}", service.name.empty() ? service.id.to_string() : service.name, context.error().to_string());
+  }
   upstream.service = std::move(service);
   return std::make_shared<const Upstream>(std::move(upstream));
 }
 
-}  // namespace
-
-Publisher::Publisher(Executor& control, router::Flavour flavour, std::vector<plugin::PluginType> types, const plugin::Services& services)
-    : control_(control), working_{0, router::Table(flavour), {}, {}}, chains_(std::move(types), services, [this](const Uuid& route) -> std::optional<Uuid> {
-        const auto found = routes_.find(route);
-        return found == routes_.end() ? std::nullopt : found->second->service;
-      }) {}
+// Certificates change seldom: all services are looked at then.
+void Publisher::trust_again() {
+  std::vector<entity::Service> concerned;
+  working_.upstreams.for_each([&](const Uuid& /*id*/, const std::shared_ptr<const Upstream>& each) {
+    if (each->tls || each->unusable) concerned.push_back(each->service);
+  });
+  for (entity::Service& service : concerned) {
+    const Uuid id = service.id;
+    working_.upstreams.set(id, make_upstream(std::move(service)));
+  }
+}
 
 Status Publisher::load(store::Store& store, const entity::Catalog& catalog) {
-  for (const char* name : {"certificates", "snis", "ca_certificates", "services", "routes", "plugins"}) {
+  for (const char* name : {"certificates", "snis", "ca_certificates", "upstreams", "services", "routes", "plugins"}) {
     const entity::Type* type = catalog.find(name);
     store::PageRequest request;
     request.size = 1000;
@@ -51,6 +74,7 @@ Status Publisher::load(store::Store& store, const entity::Catalog& catalog) {
         }
         store::Change change;
         change.entity = name;
+        change.id = Uuid::parse(row.value("id", "")).value_or(Uuid{});
         change.after = row;
         apply(change);
       }
@@ -103,6 +127,7 @@ void Publisher::apply(const store::Change& change) {
     gone ? chains_.erase(change.id) : chains_.set(entity::PluginConfig::from_json(change.after));
   } else {
     certificates_.apply(change, working_);
+    if (trust_.apply(change)) trust_again();
   }
 }
 

@@ -13,6 +13,7 @@
 #include "plugin/services.h"
 #include "snapshot/certificate_book.h"
 #include "snapshot/snapshot.h"
+#include "snapshot/trust_book.h"
 #include "store/store.h"
 
 namespace gateway::snapshot {
@@ -26,7 +27,7 @@ class Publisher {
   /// Takes a snapshot over on its own thread, soon.
   using Subscriber = std::function<void(SnapshotPtr)>;
 
-  Publisher(Executor& control, router::Flavour flavour, std::vector<plugin::PluginType> types, const plugin::Services& services);
+  Publisher(Executor& control, router::Flavour flavour, std::vector<plugin::PluginType> types, const plugin::Services& services, ServiceTrust trust = {});
 
   /// Reads the whole configuration. Blocks: for the start, before anything is served. Errors: the datastore
   /// failed, or has a row of a plugin that does not run here: without it (say, key-auth) too much would be let in.
@@ -44,6 +45,8 @@ class Publisher {
   void apply(const store::Change& change);
   void set_service(const store::Json& document);
   void erase_service(const Uuid& id);
+  std::shared_ptr<const Upstream> make_upstream(entity::Service service);
+  void trust_again();
   void set_route(const store::Json& document);
   void erase_route(const Uuid& id);
   void route(const std::shared_ptr<const entity::Route>& route);
@@ -54,6 +57,7 @@ class Publisher {
   std::unordered_map<Uuid, std::unordered_set<Uuid>> routes_of_service_;
   plugin::ChainBuilder chains_;
   CertificateBook certificates_;
+  TrustBook trust_;
   std::vector<Subscriber> subscribers_;
   bool publishing_ = false;
 };

@@ -11,6 +11,7 @@
 #include "net/address.h"
 #include "plugin/chain.h"
 #include "router/table.h"
+#include "tls/client_context.h"
 #include "tls/server_names.h"
 #include "upstream/balancing/balancer.h"
 
@@ -19,8 +20,10 @@ namespace gateway::snapshot {
 /// A service with what every request to it would otherwise work out again.
 struct Upstream {
   entity::Service service;
-  std::string host_header;                    ///< host, with the port where it is not the protocol's own
-  std::optional<net::SocketAddress> literal;  ///< when the host is an address, no name to resolve
+  std::string host_header;                        ///< host, with the port where it is not the protocol's own
+  std::optional<net::SocketAddress> literal;      ///< when the host is an address, no name to resolve
+  std::shared_ptr<const tls::ClientContext> tls;  ///< how it is spoken to; null: in clear text
+  bool unusable = false;                          ///< its certificates are not there: nothing is sent
 };
 
 /// One immutable configuration: what a request sees from its first phase to its last.

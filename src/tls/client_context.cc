@@ -54,15 +54,10 @@ class Digest {
 };
 
 Status trust(SSL_CTX* context, const ClientOptions& options) {
-  if (!options.authorities.empty()) {
-    X509_STORE* store = SSL_CTX_get_cert_store(context);
-    for (const auto& authority : options.authorities) {
-      if (X509_STORE_add_cert(store, authority.get()) != 1) return failed("adding a certificate authority");
-    }
-  } else if (!options.authorities_file.empty()) {
-    if (SSL_CTX_load_verify_file(context, options.authorities_file.c_str()) != 1) return failed("reading " + options.authorities_file);
-  } else {
-    SSL_CTX_set_default_verify_paths(context);
+  if (options.system_authorities) SSL_CTX_set_default_verify_paths(context);
+  X509_STORE* store = SSL_CTX_get_cert_store(context);
+  for (const auto& authority : options.authorities) {
+    if (X509_STORE_add_cert(store, authority.get()) != 1) return failed("adding a certificate authority");
   }
   return {};
 }
@@ -72,7 +67,9 @@ Status trust(SSL_CTX* context, const ClientOptions& options) {
 Result<std::shared_ptr<const ClientContext>> ClientContext::make(const ClientOptions& options) {
   SSL_CTX* context = SSL_CTX_new(TLS_client_method());
   std::shared_ptr<ClientContext> made(new ClientContext(context));
-  SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
+  SSL_CTX_set_min_proto_version(context, options.versions.least);
+  SSL_CTX_set_max_proto_version(context, options.versions.most);
+  if (!options.ciphers.empty() && SSL_CTX_set_cipher_list(context, options.ciphers.c_str()) != 1) return failed("choosing ciphers");
   SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
   SSL_CTX_set_read_ahead(context, 1);
   SSL_CTX_set_default_read_buffer_len(context, read_buffer_bytes);
@@ -84,7 +81,8 @@ Result<std::shared_ptr<const ClientContext>> ClientContext::make(const ClientOpt
   made->verify_ = options.verify;
   digest.add(options.verify ? "verify" : "no");
   digest.add(options.depth ? std::to_string(*options.depth) : "any depth");
-  digest.add(options.authorities_file);
+  digest.add(options.system_authorities ? "system" : "these alone");
+  digest.add(std::to_string(options.versions.least) + '-' + std::to_string(options.versions.most) + ' ' + options.ciphers);
   if (options.verify) {
     const Status trusted = trust(context, options);
     if (!trusted) return trusted.error();

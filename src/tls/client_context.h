@@ -10,6 +10,7 @@
 
 #include "base/result.h"
 #include "tls/certificates.h"
+#include "tls/cipher_suite.h"
 #include "tls/session.h"
 
 namespace gateway::tls {
@@ -18,9 +19,11 @@ namespace gateway::tls {
 struct ClientOptions {
   bool verify = false;  ///< the peer's certificate, and that it is for the name asked for
   std::optional<unsigned> depth;
-  std::vector<X509Ptr> authorities;  ///< empty: those of authorities_file, else the system's
-  std::string authorities_file;
+  bool system_authorities = true;                        ///< those the system trusts
+  std::vector<X509Ptr> authorities;                      ///< and these
   std::shared_ptr<const ServerCertificate> certificate;  ///< shown to peers that ask; null: none
+  Versions versions{TLS1_2_VERSION, TLS1_3_VERSION};
+  std::string ciphers;  ///< of TLS 1.2 and before; empty: OpenSSL's own choice
 };
 
 /// The gateway's side of TLS towards upstreams of one kind. Immutable; any thread.

@@ -7,17 +7,18 @@ namespace gateway::upstream {
 namespace {
 
 constexpr std::size_t input_bytes = 16384;  // a small answer arrives whole in one read
+constexpr std::size_t max_tickets = 4096;
 
 Task<void> close_and_free(ConnectionPtr connection) { co_await connection->stream().finish(); }
 
 }  // namespace
 
-Connection::Connection(net::Loop& loop, Pool& pool, const net::SocketAddress& peer) : pool_(pool), peer_(peer), stream_(loop, input_bytes) {}
+Connection::Connection(net::Loop& loop, Pool& pool, const Destination& to) : pool_(pool), to_(to), stream_(loop, input_bytes) {}
 
 void Connection::stream_ended() { pool_.drop(*this); }
 
-ConnectionPtr Pool::take(const net::SocketAddress& peer) {
-  const auto found = idle_.find(peer);
+ConnectionPtr Pool::take(const Destination& to) {
+  const auto found = idle_.find(to);
   if (found == idle_.end()) return nullptr;
   std::vector<ConnectionPtr>& list = found->second;
   while (!list.empty()) {
@@ -26,7 +27,7 @@ ConnectionPtr Pool::take(const net::SocketAddress& peer) {
     connection->stream_.observe(nullptr);
     connection->stream_.never_expires();
     // Bytes that nobody asked for would be taken for the next answer; and one whose time is up is being ended.
-    if (connection->stream_.data().empty() && !connection->stream_.timed_out()) {
+    if (connection->stream_.data().empty() && !connection->stream_.timed_out() && !connection->stream_.ended()) {
       ++connection->requests_;
       return connection;
     }
@@ -35,27 +36,55 @@ ConnectionPtr Pool::take(const net::SocketAddress& peer) {
   return nullptr;
 }
 
-Task<Result<ConnectionPtr>> Pool::connect(const net::SocketAddress& peer, std::chrono::milliseconds timeout) {
-  auto connection = std::make_unique<Connection>(loop_, *this, peer);
+Task<Result<ConnectionPtr>> Pool::connect(const Destination& to, std::chrono::milliseconds timeout, bool http2) {
+  auto connection = std::make_unique<Connection>(loop_, *this, to);
   net::Stream& stream = connection->stream_;
   stream.expires_after(timeout);
-  const Status connected = co_await stream.connect(connection->peer_);
+  Status connected = co_await stream.connect(connection->to_.address);
+  bool shaking = false;
+  if (connected && to.tls) {
+    shaking = true;
+    stream.expires_after(timeout);
+    connected = co_await shake_hands(*connection, http2);
+  }
   stream.never_expires();
   if (!connected) {
     Error error = connected.error();
     error.origin = Origin::upstream;
-    error.doing = "connecting to " + peer.to_string();
+    error.doing = (shaking ? "opening TLS with " : "connecting to ") + to.address.to_string();
     if (stream.timed_out()) error.code = boost::asio::error::timed_out;
+    discard(std::move(connection));
     co_return error;
   }
   connection->requests_ = 1;
   co_return connection;
 }
 
+Task<Status> Pool::shake_hands(Connection& connection, bool http2) {
+  const Destination& to = connection.to_;
+  const auto ticket = tickets_.find(to);
+  SSL_SESSION* previous = ticket == tickets_.end() ? nullptr : ticket->second.get();
+  std::unique_ptr<tls::Session> session = to.tls->connect(connection.stream_.socket().native_handle(), to.server_name, http2, previous);
+  net::Stream::Open opening = connection.stream_.open(std::move(session));
+  Status opened = co_await opening;
+  co_return opened;
+}
+
+// What the peer has sent to resume with: of TLS 1.3 it comes after the handshake.
+void Pool::keep_ticket(Connection& connection) {
+  auto* session = static_cast<tls::Session*>(connection.stream_.layer());
+  if (session == nullptr) return;
+  tls::TicketPtr ticket = session->take_ticket();
+  if (!ticket) return;
+  if (tickets_.size() >= max_tickets) tickets_.clear();
+  tickets_[connection.to_] = std::move(ticket);
+}
+
 void Pool::give_back(ConnectionPtr connection) {
   net::Stream& stream = connection->stream_;
+  keep_ticket(*connection);
   const bool worn_out = limits_.requests != 0 && connection->requests_ >= limits_.requests;
-  std::vector<ConnectionPtr>& list = idle_[connection->peer_];
+  std::vector<ConnectionPtr>& list = idle_[connection->to_];
   if (worn_out || stream.ended() || stream.timed_out() || !stream.data().empty() || list.size() >= limits_.idle_per_peer) {
     return discard(std::move(connection));
   }
@@ -74,7 +103,7 @@ void Pool::discard(ConnectionPtr connection) {
 }
 
 void Pool::drop(Connection& idle) {
-  const auto found = idle_.find(idle.peer_);
+  const auto found = idle_.find(idle.to_);
   if (found == idle_.end()) return;
   std::vector<ConnectionPtr>& list = found->second;
   const auto at = std::find_if(list.begin(), list.end(), [&](const ConnectionPtr& other) { return other.get() == &idle; });

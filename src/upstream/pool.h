@@ -2,6 +2,8 @@
 
 #include <chrono>
 #include <memory>
+#include <string>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -10,18 +12,38 @@
 #include "net/address.h"
 #include "net/loop.h"
 #include "net/stream.h"
+#include "tls/client_context.h"
 
 namespace gateway::upstream {
 
 class Pool;
 
+/// Where a connection leads, and under which trust: everything that decides whether one may stand for another.
+struct Destination {
+  net::SocketAddress address;
+  std::shared_ptr<const tls::ClientContext> tls;  ///< null: clear text
+  std::string server_name;                        ///< with TLS: what is asked for and, where it is verified, has to answer
+
+  friend bool operator==(const Destination& a, const Destination& b) noexcept {
+    if (!(a.address == b.address) || (a.tls == nullptr) != (b.tls == nullptr)) return false;
+    return a.tls == nullptr || (a.tls->identity() == b.tls->identity() && a.server_name == b.server_name);
+  }
+};
+
+struct DestinationHash {
+  std::size_t operator()(const Destination& to) const noexcept {
+    const std::size_t address = net::SocketAddressHash{}(to.address);
+    return to.tls == nullptr ? address : address ^ std::hash<std::string_view>{}(to.server_name) ^ to.tls->identity()[0];
+  }
+};
+
 /// A connection to a peer. Busy: owned by one request. Idle: owned by the pool.
 class Connection final : net::Stream::Observer {
  public:
-  Connection(net::Loop& loop, Pool& pool, const net::SocketAddress& peer);
+  Connection(net::Loop& loop, Pool& pool, const Destination& to);
 
   [[nodiscard]] net::Stream& stream() noexcept { return stream_; }
-  [[nodiscard]] const net::SocketAddress& peer() const noexcept { return peer_; }
+  [[nodiscard]] const net::SocketAddress& peer() const noexcept { return to_.address; }
   /// It has served a request before: a reset may then just mean that it was closed while idle.
   [[nodiscard]] bool reused() const noexcept { return requests_ > 1; }
 
@@ -30,7 +52,7 @@ class Connection final : net::Stream::Observer {
   void stream_ended() override;
 
   Pool& pool_;
-  net::SocketAddress peer_;
+  Destination to_;
   net::Stream stream_;
   unsigned requests_ = 0;
 };
@@ -50,9 +72,10 @@ class Pool {
   Pool(net::Loop& loop, const Limits& limits) : loop_(loop), limits_(limits) {}
 
   /// An idle connection, the one used last; null when there is none.
-  ConnectionPtr take(const net::SocketAddress& peer);
-  /// Errors: refused, unreachable, timed_out.
-  Task<Result<ConnectionPtr>> connect(const net::SocketAddress& peer, std::chrono::milliseconds timeout);
+  ConnectionPtr take(const Destination& to);
+  /// `timeout`: for the connection, and again for the handshake of TLS. `http2`: that and nothing else is offered there.
+  /// Errors: refused, unreachable, timed_out, a handshake that failed.
+  Task<Result<ConnectionPtr>> connect(const Destination& to, std::chrono::milliseconds timeout, bool http2 = false);
   /// After a complete answer on a connection that may be kept.
   void give_back(ConnectionPtr connection);
   /// Closes a connection that is of no more use. Safe whatever is in flight on it.
@@ -63,10 +86,13 @@ class Pool {
  private:
   friend class Connection;
   void drop(Connection& idle);
+  Task<Status> shake_hands(Connection& connection, bool http2);
+  void keep_ticket(Connection& connection);
 
   net::Loop& loop_;
   Limits limits_;
-  std::unordered_map<net::SocketAddress, std::vector<ConnectionPtr>, net::SocketAddressHash> idle_;
+  std::unordered_map<Destination, std::vector<ConnectionPtr>, DestinationHash> idle_;
+  std::unordered_map<Destination, tls::TicketPtr, DestinationHash> tickets_;  // to resume TLS with; bounded
 };
 
 }  // namespace gateway::upstream
