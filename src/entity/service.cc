@@ -97,6 +97,7 @@ TypePtr services_type() {
           {"tls_verify", schema::boolean().describe("Whether the service's certificate is checked.")},
           {"tls_verify_depth", schema::integer().default_value(nullptr).between(0, 64).describe("How long its chain of certificates may be.")},
           {"ca_certificates", schema::array_of(schema::string().uuid()).describe("The authorities its certificate may come from.")},
+          {"http2", schema::boolean().shown_when_set().describe("Whether the service is spoken to over HTTP/2; gRPC always is.")},
           {"enabled", schema::boolean().required().default_value(true).describe("A disabled service's routes do not exist.")},
       },
       std::vector<Check>{
@@ -125,6 +126,8 @@ Service Service::from_json(const nlohmann::json& document) {
   service.host = text("host");
   service.port = static_cast<std::uint16_t>(number("port", 80));
   service.path = text("path");
+  const Json& http2 = schema::at_path(document, "http2");
+  service.http2 = service.protocol == Protocol::grpc || service.protocol == Protocol::grpcs || (http2.is_boolean() && http2.get<bool>());
   service.retries = static_cast<unsigned>(number("retries", 5));
   service.connect_timeout = std::chrono::milliseconds(number("connect_timeout", 60000));
   service.write_timeout = std::chrono::milliseconds(number("write_timeout", 60000));

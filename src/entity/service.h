@@ -25,6 +25,7 @@ struct Service {
   std::chrono::milliseconds write_timeout{60000};
   std::chrono::milliseconds read_timeout{60000};
   bool enabled = true;
+  bool http2 = false;  ///< it is spoken to over HTTP/2
 
   // Towards the service, over TLS.
   std::optional<Uuid> client_certificate;  ///< what the gateway shows; unset: the upstream's, or the node's

@@ -6,6 +6,7 @@
 #include "proxy/client.h"
 #include "proxy/error_page.h"
 #include "proxy/h1_upstream.h"
+#include "proxy/h2_upstream.h"
 #include "proxy/head_writer.h"
 #include "proxy/peer_choice.h"
 #include "proxy/relay.h"
@@ -53,9 +54,11 @@ class Forwarding {
   Task<bool> find_peer();
   Task<bool> resolve();
   Task<bool> pick();
-  Task<Result<ConnectionPtr>> connect();
+  [[nodiscard]] bool admitted();
+  Task<Attempt> try_http1(bool fresh);
+  Task<Attempt> try_http2();
+  Task<Attempt> hear(UpstreamSide& side, bool reused, bool& keep);
   Task<Status> send_chunked(net::Stream& stream);
-  Task<Attempt> converse(ConnectionPtr connection);
   Task<void> give_up();
   Attempt after_failure(const Error& error, bool reused);
   void note_try(const net::SocketAddress& peer);
@@ -106,7 +109,8 @@ Task<bool> Forwarding::gather_body() {
 }
 
 Task<void> Forwarding::run() {
-  if (!request_.body.buffered() && request_.exchange.route->request_buffering) {
+  // Over HTTP/2 both sides may speak at a time, as gRPC does: what comes goes on at once.
+  if (!request_.body.buffered() && request_.exchange.route->request_buffering && !service_.http2) {
     const bool going_on = co_await gather_body();
     if (!going_on) co_return co_await give_up();
   }
@@ -117,25 +121,12 @@ Task<void> Forwarding::run() {
   while (left > 0) {
     if (!again && !co_await find_peer()) break;
     again = false;
-    if (head_.empty()) write_head();
     if (peer_.tls) peer_.server_name = server_name();
     note_try(peer_.address);
     sent_ = false;
-    Result<ConnectionPtr> connection = fresh ? ConnectionPtr() : worker_.pool().take(peer_);
-    if (!*connection) connection = co_await connect();
-    if (peers_.overloaded()) break;
-    if (request_.client.gone()) {
-      if (connection) Pool::discard(std::move(*connection));
-      break;
-    }
-    Attempt outcome;
-    if (connection) {
-      outcome = co_await converse(std::move(*connection));
-    } else {
-      outcome = after_failure(connection.error(), false);
-    }
+    const Attempt outcome = service_.http2 ? co_await try_http2() : co_await try_http1(fresh);
     if (outcome == Attempt::done) co_return;
-    if (outcome == Attempt::failed || request_.client.gone()) break;
+    if (outcome == Attempt::failed || peers_.overloaded() || request_.client.gone()) break;
     // A stale connection says nothing about the peer: one more attempt, on one that cannot be stale.
     if (outcome == Attempt::stale) {
       fresh = again = true;
@@ -186,18 +177,6 @@ Task<bool> Forwarding::pick() {
   co_return false;
 }
 
-Task<Result<ConnectionPtr>> Forwarding::connect() {
-  if (peers_.balances() && !peers_.connecting()) {
-    failure_ = 503;
-    failure_text_ = "the circuit breaker of the upstream is open";
-    retry_after_ = peers_.retry_after();
-    co_return Error{boost::asio::error::no_buffer_space, Origin::gateway, "connecting"};
-  }
-  Result<ConnectionPtr> made = co_await worker_.pool().connect(peer_, service_.connect_timeout);
-  if (peers_.balances()) peers_.connected();
-  co_return made;
-}
-
 // Finds an address of the service's name.
 Task<bool> Forwarding::resolve() {
   const Result<net::SocketAddress> found = co_await worker_.resolve(service_.host, service_.port);
@@ -235,7 +214,8 @@ Attempt Forwarding::after_failure(const Error& error, bool reused) {
   if (request_.body.started()) return Attempt::failed;
   // It answered, if badly: asking the next one is for peers that did not.
   if (answered_badly) return Attempt::failed;
-  if (sent_ && !may_repeat(request_)) return Attempt::failed;
+  const bool untouched = error.code == boost::asio::error::try_again;  // an HTTP/2 peer says that it has not looked at it
+  if (sent_ && !untouched && !may_repeat(request_)) return Attempt::failed;
   return stale ? Attempt::stale : Attempt::try_again;
 }
 
@@ -253,11 +233,23 @@ Task<Status> Forwarding::send_chunked(net::Stream& stream) {
   co_return sent;
 }
 
-Task<Attempt> Forwarding::converse(ConnectionPtr connection) {
-  net::Stream& stream = connection->stream();
+Task<Attempt> Forwarding::try_http1(bool fresh) {
+  if (head_.empty()) write_head();
+  Result<ConnectionPtr> connection = fresh ? ConnectionPtr() : worker_.pool().take(peer_);
+  if (!*connection) {
+    if (!admitted()) co_return Attempt::failed;
+    connection = co_await worker_.pool().connect(peer_, service_.connect_timeout);
+    if (peers_.balances()) peers_.connected();
+    if (!connection) co_return after_failure(connection.error(), false);
+  }
+  if (request_.client.gone()) {
+    Pool::discard(std::move(*connection));
+    co_return Attempt::failed;
+  }
+  net::Stream& stream = (*connection)->stream();
   H1Upstream side(request_, stream);
   request_.client.watch_for(&side);
-  const bool reused = connection->reused();
+  const bool reused = (*connection)->reused();
   stream.write_timeout(service_.write_timeout);
   sent_ = true;
   Status sent;
@@ -269,31 +261,67 @@ Task<Attempt> Forwarding::converse(ConnectionPtr connection) {
     const std::string_view body = request_.body.buffered() ? request_.body.piece() : std::string_view{};
     sent = co_await stream.write(head, body);
   }
+  Attempt outcome = Attempt::failed;
+  bool keep = false;
   // A peer may answer before it has read everything and close: its answer counts.
   if (!sent && sent.error().code == boost::asio::error::timed_out) {
-    request_.client.watch_for(nullptr);
-    Pool::discard(std::move(connection));
-    co_return after_failure(sent.error(), reused);
+    outcome = after_failure(sent.error(), reused);
+  } else {
+    outcome = co_await hear(side, reused, keep);
   }
+  request_.client.watch_for(nullptr);
+  if (keep) {
+    worker_.pool().give_back(std::move(*connection));
+  } else {
+    Pool::discard(std::move(*connection));
+  }
+  co_return outcome;
+}
 
+Task<Attempt> Forwarding::try_http2() {
+  if (!admitted()) co_return Attempt::failed;
+  const Result<upstream::H2Connection*> connection = co_await worker_.h2_pool().connect(peer_, service_.connect_timeout);
+  if (peers_.balances()) peers_.connected();
+  if (!connection) co_return after_failure(connection.error(), false);
+  if (request_.client.gone()) co_return Attempt::failed;
+  H2Upstream side(request_, **connection, service_.write_timeout);
+  request_.client.watch_for(&side);
+  sent_ = true;
+  const Status sent = co_await side.begin();
+  Attempt outcome = Attempt::failed;
+  bool keep = false;
+  if (!sent && sent.error().code != boost::asio::error::connection_reset) {
+    outcome = after_failure(sent.error(), false);
+  } else {
+    outcome = co_await hear(side, false, keep);
+  }
+  request_.client.watch_for(nullptr);
+  co_return outcome;
+}
+
+// A connection is about to be made: the circuit breaker has a word in it.
+bool Forwarding::admitted() {
+  if (!peers_.balances() || peers_.connecting()) return true;
+  failure_ = 503;
+  failure_text_ = "the circuit breaker of the upstream is open";
+  retry_after_ = peers_.retry_after();
+  return false;
+}
+
+// The rest of a try, once the request is on its way. `keep`: the connection may serve another one.
+Task<Attempt> Forwarding::hear(UpstreamSide& side, bool reused, bool& keep) {
   Upload upload(request_, side, service_.read_timeout);
   if (!request_.body.buffered()) upload.start();
   Relay relay(request_, side, service_.read_timeout);
   const Result<Relay::End> end = co_await relay.run(upload);
   co_await upload.stop();
-  request_.client.watch_for(nullptr);
 
   // Where the answer broke off before any of it went on, what follows tells of the failure.
   if (peers_.balances() && (end || request_.response_started)) peers_.answered(request_.upstream_status);
   if (end) {
-    if (*end == Relay::End::keep && upload.complete()) {
-      worker_.pool().give_back(std::move(connection));
-    } else {
-      Pool::discard(std::move(connection));
-    }
+    keep = *end == Relay::End::keep && upload.complete();
     co_return Attempt::done;
   }
-  Pool::discard(std::move(connection));
   if (request_.response_started) {
     // Half an answer cannot be taken back: closing tells the client that it is not whole.
     log::error("{} after the answer had begun, for {}", end.error().to_string(), request_.exchange.request_id);

@@ -21,7 +21,7 @@ Task<void> serve(Connection& connection) { co_await connection.serve(); }
 }  // namespace
 
 Worker::Worker(const Options& options, const net::Resolver::Options& dns, telemetry::LogFile& access_log)
-    : options_(options), resolver_(loop_, dns), pool_(loop_, options.keepalive), log_(access_log) {
+    : options_(options), resolver_(loop_, dns), pool_(loop_, options.keepalive), h2_pool_(loop_, pool_, options.keepalive.idle), log_(access_log) {
   loop_.every_second([this] { log_.flush(); });
 }
 
@@ -151,6 +151,7 @@ void Worker::stop() {
 void Worker::end_if_idle() {
   if (!draining_ || !connections_.empty()) return;
   pool_.clear();
+  h2_pool_.clear();
   resolver_.cancel();
   loop_.stop_when_idle();
 }

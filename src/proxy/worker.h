@@ -15,6 +15,7 @@
 #include "snapshot/snapshot.h"
 #include "telemetry/log_file.h"
 #include "tls/server_context.h"
+#include "upstream/h2_pool.h"
 #include "upstream/pool.h"
 
 namespace gateway::proxy {
@@ -66,6 +67,7 @@ class Worker final : tls::CertificateSource {
   [[nodiscard]] const Options& options() const noexcept { return options_; }
   [[nodiscard]] const snapshot::CurrentSnapshot& snapshot() const noexcept { return snapshot_; }
   [[nodiscard]] upstream::Pool& pool() noexcept { return pool_; }
+  [[nodiscard]] upstream::H2Pool& h2_pool() noexcept { return h2_pool_; }
   [[nodiscard]] telemetry::LogBuffer& access_log() noexcept { return log_; }
   [[nodiscard]] net::Resolver& resolver() noexcept { return resolver_; }
   Task<Result<net::SocketAddress>> resolve(const std::string& host, std::uint16_t port) { return resolver_.resolve(host, port); }
@@ -89,6 +91,7 @@ class Worker final : tls::CertificateSource {
   net::Loop loop_;
   net::Resolver resolver_;
   upstream::Pool pool_;
+  upstream::H2Pool h2_pool_;
   snapshot::CurrentSnapshot snapshot_;
   telemetry::LogBuffer log_;
   std::unique_ptr<tls::ServerContext> tls_;

@@ -1,0 +1,148 @@
+#include "upstream/h2_pool.h"
+
+#include <algorithm>
+#include <boost/asio/error.hpp>
+
+#include "base/log.h"
+
+namespace gateway::upstream {
+namespace {
+
+// More than peers usually allow at a time; a second connection costs little then.
+constexpr std::size_t streams_per_connection = 100;
+
+http::h2::Session::Limits client_limits() {
+  http::h2::Session::Limits limits;
+  limits.server = false;
+  limits.header_bytes = 65536;
+  // Answers are what we ask for: they may come fast from the beginning.
+  limits.stream_window = 262144;
+  return limits;
+}
+
+Task<void> serve_connection(H2Connection& connection) { co_await connection.serve(); }
+
+H2Call& call_of(void* stream) { return *static_cast<H2Call*>(stream); }
+
+}  // namespace
+
+// H2Connection
+
+H2Connection::H2Connection(H2Pool& pool, ConnectionPtr connection, const Destination& to, std::chrono::milliseconds idle)
+    : Session(connection->stream(), client_limits()), pool_(pool), connection_(std::move(connection)), to_(to), idle_(idle) {}
+
+Task<void> H2Connection::serve() {
+  co_await run();
+  for (const H2CallPtr& call : std::vector<H2CallPtr>(calls_)) stream_closed(call.get(), NGHTTP2_REFUSED_STREAM);
+  resume_ready();
+  Pool::discard(std::move(connection_));
+  pool_.remove(*this);
+}
+
+bool H2Connection::has_room() const noexcept {
+  const std::size_t most = std::min<std::size_t>(streams_per_connection, streams_allowed());
+  return takes_streams() && calls_.size() < most;
+}
+
+H2CallPtr H2Connection::call(H2Caller& caller, const Fields& fields, bool body, std::string_view first, bool last) {
+  auto call = std::make_shared<H2Call>();
+  call->caller = &caller;
+  call->connection = this;
+  call->out.payload = first;
+  call->out.last = last;
+  if (!submit_request(call->out, fields, body, call.get())) return nullptr;
+  if (calls_.empty()) stream().never_expires();
+  calls_.push_back(call);
+  return call;
+}
+
+void H2Connection::leave(H2Call& call) {
+  call.caller = nullptr;
+  call.out.payload = {};
+  call.out.trailers = nullptr;
+  call.out.waiting = nullptr;
+  if (!call.over) reset(call.out.id, NGHTTP2_CANCEL);
+}
+
+void H2Connection::resume_soon() {
+  pool_.loop().post([this] { resume_ready(); });
+}
+
+bool H2Connection::take_field(void* stream, std::string_view name, std::string_view value) {
+  H2Caller* caller = call_of(stream).caller;
+  return caller == nullptr || caller->take_field(name, value);
+}
+
+void H2Connection::end_head(void* stream, bool /*end_of_stream*/) {
+  if (H2Caller* caller = call_of(stream).caller) caller->end_head();
+}
+
+void H2Connection::take_data(void* stream, std::string_view bytes) {
+  H2Call& call = call_of(stream);
+  if (call.caller != nullptr) call.caller->take_data(bytes);
+}
+
+void H2Connection::end_body(void* stream) {
+  if (H2Caller* caller = call_of(stream).caller) caller->end_body();
+}
+
+void H2Connection::stream_closed(void* stream, std::uint32_t error) {
+  H2Call& call = call_of(stream);
+  call.over = true;
+  call.connection = nullptr;
+  if (call.caller != nullptr) call.caller->closed(error);
+  if (call.out.waiting) resume_later(std::exchange(call.out.waiting, nullptr));
+  std::erase_if(calls_, [&](const H2CallPtr& each) { return each.get() == &call; });
+  if (calls_.empty() && !ended() && idle_.count() > 0) this->stream().expires_after(idle_);
+}
+
+void H2Connection::misbehaves(const char* how) { log::warn("closed an HTTP/2 connection to {}: too many {}", to_.address.to_string(), how); }
+
+// H2Pool
+
+H2Pool::~H2Pool() = default;
+
+H2Connection* H2Pool::find(const Destination& to) const noexcept {
+  const auto found = connections_.find(to);
+  if (found == connections_.end()) return nullptr;
+  for (const auto& each : found->second) {
+    if (each->has_room()) return each.get();
+  }
+  return nullptr;
+}
+
+Task<Result<H2Connection*>> H2Pool::connect(const Destination& to, std::chrono::milliseconds timeout) {
+  if (H2Connection* kept = find(to)) co_return kept;
+  Result<ConnectionPtr> connection = co_await pool_.connect(to, timeout, true);
+  if (!connection) co_return connection.error();
+  if (to.tls) {
+    const auto* session = static_cast<const tls::Session*>((*connection)->stream().layer());
+    if (session->alpn() != "h2") {
+      Pool::discard(std::move(*connection));
+      co_return Error{boost::asio::error::no_protocol_option, Origin::upstream, "no agreement on HTTP/2 with " + to.address.to_string()};
+    }
+  }
+  auto made = std::make_unique<H2Connection>(*this, std::move(*connection), to, idle_);
+  H2Connection* usable = made.get();
+  connections_[to].push_back(std::move(made));
+  spawn(serve_connection(*usable));
+  co_return usable;
+}
+
+void H2Pool::remove(H2Connection& ended) {
+  const auto found = connections_.find(ended.to_);
+  const auto at = std::find_if(found->second.begin(), found->second.end(), [&](const auto& each) { return each.get() == &ended; });
+  // Its own coroutine is still running on it.
+  std::shared_ptr<H2Connection> last(std::move(*at));
+  found->second.erase(at);
+  if (found->second.empty()) connections_.erase(found);
+  loop_.post([last = std::move(last)] {});
+}
+
+void H2Pool::clear() {
+  for (auto& [to, list] : connections_) {
+    for (const auto& each : list) each->calls_.empty() ? each->abort() : each->drain();
+  }
+}
+
+}  // namespace gateway::upstream
