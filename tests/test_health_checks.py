@@ -179,6 +179,34 @@ def test_probes_over_tls_name_whom_they_are_told_to(gateway, certificate):
         eventually(lambda: "other.test" in origin.names, "a probe")
 
 
+def test_probes_show_the_certificate_of_the_upstream(gateway, certificate):
+    shown = []
+
+    def script(peer):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate / "cert.pem", certificate / "key.pem")
+        context.load_verify_locations(certificate / "cert.pem")
+        context.verify_mode = ssl.CERT_OPTIONAL
+        with context.wrap_socket(peer.sock, server_side=True) as secure:
+            if secure.recv(4096):
+                shown.append(bool(secure.getpeercert()))
+                secure.sendall(plain(b"ok"))
+
+    with RawUpstream(script) as origin:
+        made = gateway.create("/certificates", cert=(certificate / "cert.pem").read_text(), key=(certificate / "key.pem").read_text())
+        checks = {"active": {**ACTIVE, "type": "https", "https_verify_certificate": False}}
+        balance(gateway, [origin], healthchecks=checks)
+        eventually(lambda: shown, "a probe")
+        assert not any(shown)
+        changed = gateway.admin("PATCH", "/upstreams/backend", json={"client_certificate": {"id": made["id"]}})
+        assert changed.status == 200 and changed.json["client_certificate"] == {"id": made["id"]}
+        eventually(lambda: any(shown), "a probe that shows who it is from")
+        assert gateway.admin("GET", "/upstreams/backend/client_certificate").json["id"] == made["id"]
+        assert [u["name"] for u in gateway.admin("GET", f"/certificates/{made['id']}/upstreams").json["data"]] == ["backend"]
+        refused = gateway.admin("DELETE", f"/certificates/{made['id']}")
+        assert refused.status == 400 and refused.json["code"] == 4
+
+
 def test_probes_end_with_their_upstream(gateway, upstream):
     origin = upstream(plain(b"ok"))
     balance(gateway, [origin], healthchecks={"active": ACTIVE})

@@ -3,6 +3,7 @@
 import collections
 import json
 import re
+import signal
 import socket
 import threading
 import time
@@ -282,7 +283,7 @@ def test_upstreams_outlive_a_restart(private, upstream):
 def test_names_are_looked_up_by_our_servers(private, peers):
     with NameServer(ttl=1) as names:
         names.answers["one.test"] = ["127.0.0.1"]
-        gateway = private(dns_resolver=names.address, dns_order="A")
+        gateway = private(dns_resolver=names.address, dns_hostsfile="/dev/null")
         origin = peers("a")["a"]
         gateway.create("/upstreams", name="backend")
         gateway.create("/upstreams/backend/targets", target=f"one.test:{origin.port}")
@@ -295,7 +296,7 @@ def test_names_are_looked_up_by_our_servers(private, peers):
 def test_a_changed_record_moves_requests(private, upstream):
     with NameServer(ttl=1) as names:
         names.answers["moving.test"] = ["127.0.0.1"]
-        gateway = private(dns_resolver=names.address, dns_order="A")
+        gateway = private(dns_resolver=names.address, dns_hostsfile="/dev/null")
         first = upstream(named("first"))
         upstream(named("second"), host="127.0.0.2", port=first.port)
         gateway.create("/upstreams", name="backend")
@@ -303,10 +304,74 @@ def test_a_changed_record_moves_requests(private, upstream):
         gateway.route("http://backend")
         assert gateway.get().body == b"first"
         names.answers["moving.test"] = ["127.0.0.2"]
-        eventually(lambda: gateway.get().body == b"second", "the new address", 20)
+        eventually(lambda: gateway.get().body == b"second", "the new address")
         # Name servers that are gone change nothing.
         names.answers["moving.test"] = None
         assert all(gateway.get().body == b"second" for _ in range(20))
+
+
+def test_every_address_of_a_name_has_the_weight_of_the_target(private, upstream):
+    with NameServer(ttl=60) as names:
+        names.answers["many.test"] = ["127.0.0.1", "127.0.0.2", "127.0.0.3"]
+        gateway = private(dns_resolver=names.address, dns_hostsfile="/dev/null")
+        first = upstream(named("name"))
+        for host in ("127.0.0.2", "127.0.0.3"):
+            upstream(named("name"), host=host, port=first.port)
+        single = upstream(named("single"))
+        gateway.create("/upstreams", name="backend")
+        gateway.create("/upstreams/backend/targets", target=f"many.test:{first.port}")
+        gateway.create("/upstreams/backend/targets", target=f"127.0.0.1:{single.port}")
+        gateway.route("http://backend")
+        eventually(lambda: gateway.get().body == b"name", "the name")
+        assert shares(gateway, 40) == {"name": 30, "single": 10}
+        rows = {t["target"].split(":")[0]: t["data"] for t in gateway.admin("GET", "/upstreams/backend/health").json["data"]}
+        assert len(rows["many.test"]["addresses"]) == 3 and rows["many.test"]["weight"]["total"] == 300
+
+
+def test_services_bring_their_own_ports_and_weights(private, peers):
+    with NameServer(ttl=60) as names:
+        three = peers("heavy", "light", "reserve")
+        names.answers["service.test"] = [(0, 3, three["heavy"].port, "here.test"), (0, 1, three["light"].port, "here.test"),
+                                         (1, 5, three["reserve"].port, "here.test")]
+        names.answers["here.test"] = ["127.0.0.1"]
+        gateway = private(dns_resolver=names.address, dns_hostsfile="/dev/null")
+        gateway.create("/upstreams", name="backend")
+        gateway.create("/upstreams/backend/targets", target="service.test:9")
+        gateway.route("http://backend")
+        assert shares(gateway, 40) == {"heavy": 30, "light": 10}
+        told = gateway.admin("GET", "/upstreams/backend/health").json["data"][0]["data"]
+        assert told["dns"] == "SRV" and {a["port"]: a["weight"] for a in told["addresses"]} == {three["heavy"].port: 3, three["light"].port: 1}
+
+
+def test_a_name_that_is_gone_has_no_peers(private, peers):
+    with NameServer(ttl=1) as names:
+        names.answers["going.test"] = ["127.0.0.1"]
+        gateway = private(dns_resolver=names.address, dns_hostsfile="/dev/null", dns_not_found_ttl=1)
+        origin = peers("a")["a"]
+        gateway.create("/upstreams", name="backend")
+        gateway.create("/upstreams/backend/targets", target=f"going.test:{origin.port}")
+        gateway.route("http://backend")
+        assert gateway.get().status == 200
+        del names.answers["going.test"]
+        eventually(lambda: gateway.get().status == 503, "the end of the name", 15)
+        names.answers["going.test"] = ["127.0.0.1"]
+        eventually(lambda: gateway.get().status == 200, "its return", 15)
+
+
+def test_other_name_servers_after_a_reload(private, peers):
+    with NameServer(ttl=1) as old, NameServer(ttl=1) as new:
+        origin = peers("a")["a"]
+        new.answers["late.test"] = ["127.0.0.1"]
+        gateway = private(dns_resolver=old.address, dns_hostsfile="/dev/null")
+        gateway.create("/upstreams", name="backend")
+        gateway.create("/upstreams/backend/targets", target=f"late.test:{origin.port}")
+        gateway.route("http://backend")
+        assert gateway.get().status == 503
+        gateway.settings["dns_resolver"] = new.address
+        config = gateway.directory / "sluice.conf"
+        config.write_text("".join(f"{k} = {v}\n" for k, v in gateway.settings.items() if v is not None))
+        gateway.process.send_signal(signal.SIGHUP)
+        eventually(lambda: gateway.get().status == 200, "what the new server says")
 
 
 def test_the_log_tells_of_every_try(gateway, peers, balance, tmp_path):

@@ -134,9 +134,10 @@ Status Node::build_configuration() {
   publisher_.emplace(control_, flavour, plugins_, *services_, service_trust(settings_.tls));
   publisher_->subscribe([this](const snapshot::SnapshotPtr& next) { publish(next); });
   // Before the first snapshot is made: its balancers belong in it.
-  directory_.emplace(control_, data_path_options(settings_).dns, [this](const std::string& name, std::shared_ptr<const upstream::Balancer> balancer) {
-    publisher_->set_balancer(name, std::move(balancer));
-  });
+  directory_.emplace(
+      control_, data_path_options(settings_).dns,
+      [this](const std::string& name, std::shared_ptr<const upstream::Balancer> balancer) { publisher_->set_balancer(name, std::move(balancer)); },
+      [this](const Uuid& id) { return publisher_->certificate(id); });
   const Status fed = load_upstreams(*store_, *catalog_, *directory_);
   if (!fed) return fed;
   return publisher_->load(*store_, *catalog_);

@@ -215,6 +215,7 @@ TypePtr upstreams_type() {
   type->name = type->collection = type->nested = "upstreams";
   type->endpoint_key = "name";
   type->unique = {"name"};
+  type->foreign = {{"client_certificate", "certificates", OnDelete::restrict}};
   type->prepare = couple;
   type->schema = std::make_shared<const Record>(
       std::vector<Record::Named>{

@@ -100,6 +100,11 @@ void Publisher::set_balancer(const std::string& name, std::shared_ptr<const upst
   publish_soon();
 }
 
+tls::ServerCertificatePtr Publisher::certificate(const Uuid& id) const {
+  const tls::ServerCertificatePtr* found = working_.certificates.find(id);
+  return found == nullptr ? nullptr : *found;
+}
+
 void Publisher::publish_soon() {
   if (publishing_) return;
   publishing_ = true;

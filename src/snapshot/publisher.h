@@ -37,6 +37,8 @@ class Publisher {
   void changed(const std::vector<store::Change>& changes);
   /// The peers of the upstream of that name; null: there is no such upstream. In force as what was committed.
   void set_balancer(const std::string& name, std::shared_ptr<const upstream::Balancer> balancer);
+  /// A certificate entity by its id; null: there is none.
+  [[nodiscard]] tls::ServerCertificatePtr certificate(const Uuid& id) const;
   /// Builds and hands out now what is pending.
   void publish();
 

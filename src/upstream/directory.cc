@@ -37,21 +37,14 @@ milliseconds jittered(milliseconds interval) {
   return interval - milliseconds(most == 0 ? 0 : random_below(most));
 }
 
-bool same(const std::vector<Addresses::Record>& found, const std::vector<net::SocketAddress>& known, const std::vector<unsigned>& weights) {
-  if (found.size() != known.size()) return false;
-  for (std::size_t i = 0; i < found.size(); ++i) {
-    if (!(found[i].address == known[i]) || found[i].weight != weights[i]) return false;
-  }
-  return true;
-}
-
 }  // namespace
 
-Directory::Directory(net::Loop& loop, const net::Resolver::Options& dns, Publish publish)
+Directory::Directory(net::Loop& loop, const net::Resolver::Options& dns, Publish publish, Certificates certificates)
     : loop_(loop),
       resolver_(std::make_shared<net::Resolver>(loop, dns)),
       prober_(loop),
       publish_(std::move(publish)),
+      certificates_(std::move(certificates)),
       timer_(
           loop.deadlines(), [](void* directory) { static_cast<Directory*>(directory)->tick(); }, this) {
   timer_.set(beat);
@@ -147,9 +140,9 @@ void Directory::set_target(entity::Target target) {
     entry.dns.clear();
     if (const auto literal = net::SocketAddress::from_ip(unbracketed(entry.target.name), entry.target.port)) {
       entry.literal = entry.settled = true;
-      Addresses addresses;
-      addresses.records.push_back({*literal, 0});
-      set_addresses(*managed, entry, addresses);
+      net::Resolver::Answer answer;
+      answer.records.push_back({*literal, 0});
+      set_addresses(*managed, entry, answer);
       entry.dns = literal->family() == AF_INET6 ? "AAAA" : "A";
     }
   }
@@ -235,11 +228,11 @@ void Directory::forget_peers(Managed& managed, Steady::time_point now) {
 
 // Names
 
-void Directory::set_addresses(Managed& managed, Entry& entry, const Addresses& addresses) {
+void Directory::set_addresses(Managed& managed, Entry& entry, const net::Resolver::Answer& answer) {
   entry.addresses.clear();
-  for (const Addresses::Record& record : addresses.records) {
+  for (const net::Resolver::Record& record : answer.records) {
     // An SRV record without weight takes the least there is (Kong 3.9, balancer).
-    const unsigned weight = addresses.srv ? std::max(record.weight, 1U) : 0;
+    const unsigned weight = answer.srv ? std::max(record.weight, 1U) : 0;
     entry.addresses.push_back({record.address, weight, peer_of(managed, entry.target.name, record.address)});
   }
 }
@@ -272,50 +265,46 @@ Task<void> Directory::look_up_target(ManagedPtr managed, Uuid target) {
   const std::string host = before->second.target.name;
   const std::uint16_t port = before->second.target.port;
   const std::shared_ptr<net::Resolver> resolver = resolver_;
-  const Result<Addresses> addresses = co_await look_up(*resolver, host, port);
+  const Result<net::Resolver::Answer> answer = co_await resolver->resolve_all(host, port);
   // It may have been replaced meanwhile, and must not end in the middle of its own work.
   if (resolver != resolver_) loop_.post([resolver] {});
   --under_way_;
-  const auto entry = managed->targets.find(target);
-  if (stopped_ || managed->gone || entry == managed->targets.end()) co_return;
-  entry->second.looking = false;
+  const auto at = managed->targets.find(target);
+  if (stopped_ || managed->gone || at == managed->targets.end()) co_return;
+  Entry& entry = at->second;
+  entry.looking = false;
   // The target may have become another one in the meantime.
-  if (entry->second.target.name != host || entry->second.target.port != port) {
+  if (entry.target.name != host || entry.target.port != port) {
     managed->names_due = {};
     co_return;
   }
-  const bool was_settled = std::exchange(entry->second.settled, true);
-  const std::vector<Address> known = entry->second.addresses;
-  found(*managed, entry->second, addresses);
-  managed->names_due = std::min(managed->names_due, entry->second.due);
-  std::vector<net::SocketAddress> places;
-  std::vector<unsigned> weights;
-  for (const Address& each : known) {
-    places.push_back(each.address);
-    weights.push_back(each.weight);
-  }
-  std::vector<Addresses::Record> now;
-  for (const Address& each : entry->second.addresses) now.push_back({each.address, each.weight});
-  if (!was_settled || !same(now, places, weights)) touch(managed);
+  const bool was_settled = std::exchange(entry.settled, true);
+  const std::vector<Address> before_that = entry.addresses;
+  found(*managed, entry, answer);
+  managed->names_due = std::min(managed->names_due, entry.due);
+  const auto same = [](const Address& a, const Address& b) { return a.address == b.address && a.weight == b.weight; };
+  const bool changed = !std::equal(before_that.begin(), before_that.end(), entry.addresses.begin(), entry.addresses.end(), same);
+  if (changed || !was_settled) touch(managed);
 }
 
-void Directory::found(Managed& managed, Entry& entry, const Result<Addresses>& addresses) {
+void Directory::found(Managed& managed, Entry& entry, const Result<net::Resolver::Answer>& answer) {
   const Steady::time_point now = Steady::now();
-  if (addresses && !addresses->records.empty()) {
-    Addresses sorted = *addresses;
+  if (answer) {
+    // In an order of their own: name servers turn theirs round with every answer.
+    net::Resolver::Answer sorted = *answer;
     std::sort(sorted.records.begin(), sorted.records.end(), [](const auto& a, const auto& b) { return a.address.to_string() < b.address.to_string(); });
     set_addresses(managed, entry, sorted);
-    entry.dns = addresses->srv ? "SRV" : sorted.records.front().address.family() == AF_INET6 ? "AAAA" : "A";
-    if (addresses->ttl.count() == 0) entry.dns = "ttl=0, virtual SRV";
+    const bool is_v6 = !sorted.records.empty() && sorted.records.front().address.family() == AF_INET6;
+    entry.dns = answer->srv ? "SRV" : is_v6 ? "AAAA" : "A";
+    if (answer->ttl.count() == 0) entry.dns = "ttl=0, virtual SRV";
     entry.failures = 0;
-    entry.due = now + std::max(addresses->ttl, least_ttl);
+    entry.due = now + std::max(answer->ttl, least_ttl);
     return;
   }
-  const bool no_such_name = addresses || net::Resolver::is_name_error(addresses.error());
-  const std::string why = addresses ? "dns client error: 101 empty record received" : addresses.error().code.message();
+  const std::string why = answer.error().code.message();
   if (entry.failures == 0) log::error("target {} of upstream {}: {}", entry.target.text(), managed.upstream->name, why);
   // An answer that there is nothing counts; no answer leaves things as they were.
-  if (no_such_name) entry.addresses.clear();
+  if (net::Resolver::is_name_error(answer.error())) entry.addresses.clear();
   if (entry.addresses.empty()) entry.dns = why;
   const seconds wait = std::min(longest_wait, seconds(1 << std::min(entry.failures, 5U)));
   ++entry.failures;
@@ -436,7 +425,10 @@ void Directory::send_probes(const ManagedPtr& managed, Round Managed::*round, bo
 Task<void> Directory::work_off(std::shared_ptr<Queue> queue) {
   while (queue->next < queue->candidates.size() && !stopped_ && !queue->managed->gone) {
     const Candidate candidate = queue->candidates[queue->next++];
-    const Finding finding = co_await prober_.probe(candidate.peer->address(), queue->managed->upstream, candidate.host);
+    const std::shared_ptr<const entity::Upstream> upstream = queue->managed->upstream;
+    tls::ServerCertificatePtr certificate;
+    if (upstream->client_certificate) certificate = certificates_(*upstream->client_certificate);
+    const Finding finding = co_await prober_.probe(candidate.peer->address(), upstream, candidate.host, certificate);
     switch (finding.kind) {
       case Finding::Kind::connected: queue->balancer->probe_succeeded(*candidate.peer); break;
       case Finding::Kind::answered:

@@ -17,7 +17,6 @@
 #include "upstream/balancing/balancer.h"
 #include "upstream/balancing/ejections.h"
 #include "upstream/balancing/health_book.h"
-#include "upstream/name_lookup.h"
 #include "upstream/probe.h"
 
 namespace gateway::upstream {
@@ -32,7 +31,10 @@ class Directory final : public HealthBook {
   /// Told of every new balancer of an upstream; null: there is no such upstream any more.
   using Publish = std::function<void(const std::string& name, std::shared_ptr<const Balancer> balancer)>;
 
-  Directory(net::Loop& loop, const net::Resolver::Options& dns, Publish publish);
+  /// A certificate entity by its id; null: there is none.
+  using Certificates = std::function<tls::ServerCertificatePtr(const Uuid& id)>;
+
+  Directory(net::Loop& loop, const net::Resolver::Options& dns, Publish publish, Certificates certificates);
   ~Directory() override;
   Directory(const Directory&) = delete;
   Directory& operator=(const Directory&) = delete;
@@ -115,8 +117,8 @@ class Directory final : public HealthBook {
   void rebuild(const ManagedPtr& managed);
   void refresh(const ManagedPtr& managed, Steady::time_point now);
   Task<void> look_up_target(ManagedPtr managed, Uuid target);
-  void found(Managed& managed, Entry& entry, const Result<Addresses>& addresses);
-  void set_addresses(Managed& managed, Entry& entry, const Addresses& addresses);
+  void found(Managed& managed, Entry& entry, const Result<net::Resolver::Answer>& answer);
+  void set_addresses(Managed& managed, Entry& entry, const net::Resolver::Answer& answer);
   std::shared_ptr<PeerState> peer_of(Managed& managed, const std::string& host, const net::SocketAddress& address);
   void forget_peers(Managed& managed, Steady::time_point now);
   void schedule(Managed& managed, const entity::Upstream* before);
@@ -127,6 +129,7 @@ class Directory final : public HealthBook {
   std::shared_ptr<net::Resolver> resolver_;  // shared with the look-ups under way
   Prober prober_;
   Publish publish_;
+  Certificates certificates_;
   net::Deadline timer_;
   std::unordered_map<Uuid, ManagedPtr> upstreams_;
   std::unordered_map<Uuid, Uuid> upstream_of_;  // by target

@@ -12,6 +12,7 @@ using Checks = entity::ActiveChecks;
 
 constexpr std::size_t input_bytes = 4096;
 constexpr std::size_t longest_status_line = 2048;
+constexpr std::size_t most_contexts = 64;
 
 Finding failure_of(const Error& error) {
   if (error.code == boost::asio::error::timed_out) return {Finding::Kind::timeout, 0};
@@ -32,11 +33,12 @@ std::string without_port(const std::string& host) {
 
 }  // namespace
 
-Task<Finding> Prober::probe(net::SocketAddress peer, std::shared_ptr<const entity::Upstream> upstream, std::string host) {
+Task<Finding> Prober::probe(net::SocketAddress peer, std::shared_ptr<const entity::Upstream> upstream, std::string host,
+                            tls::ServerCertificatePtr certificate) {
   if (aborted_) co_return Finding{Finding::Kind::aborted, 0};
   net::Stream stream(loop_, input_bytes);
   streams_.insert(&stream);
-  const Finding found = co_await converse(stream, peer, upstream->health.active, host);
+  const Finding found = co_await converse(stream, peer, upstream->health.active, host, certificate);
   co_await stream.finish();
   streams_.erase(&stream);
   co_return found;
@@ -47,19 +49,23 @@ void Prober::abort() noexcept {
   for (net::Stream* stream : streams_) stream->cancel();
 }
 
-const tls::ClientContext* Prober::context(bool verify) {
-  std::shared_ptr<const tls::ClientContext>& one = contexts_[verify ? 1 : 0];
+std::shared_ptr<const tls::ClientContext> Prober::context(bool verify, const tls::ServerCertificatePtr& certificate) {
+  // Certificates come and go; what is still needed is quickly made again.
+  if (contexts_.size() > most_contexts) contexts_.clear();
+  std::shared_ptr<const tls::ClientContext>& one = contexts_[{verify, certificate}];
   if (!one) {
     tls::ClientOptions options;
     options.verify = verify;
+    options.certificate = certificate;
     Result<std::shared_ptr<const tls::ClientContext>> made = tls::ClientContext::make(options);
     if (made) one = std::move(*made);
     if (!made) log::error("{}", made.error().to_string());
   }
-  return one.get();
+  return one;
 }
 
-Task<Finding> Prober::converse(net::Stream& stream, const net::SocketAddress& peer, const Checks& checks, const std::string& host) {
+Task<Finding> Prober::converse(net::Stream& stream, const net::SocketAddress& peer, const Checks& checks, const std::string& host,
+                               const tls::ServerCertificatePtr& certificate) {
   const auto renew = [&] { stream.expires_after(checks.timeout); };
   renew();
   const Status connected = co_await stream.connect(peer);
@@ -68,8 +74,8 @@ Task<Finding> Prober::converse(net::Stream& stream, const net::SocketAddress& pe
   if (checks.kind == Checks::Kind::tcp) co_return Finding{Finding::Kind::connected, 0};
 
   if (checks.kind == Checks::Kind::https || checks.kind == Checks::Kind::tls) {
-    const tls::ClientContext* speaks = context(checks.verify_certificate);
-    if (speaks == nullptr) co_return Finding{Finding::Kind::aborted, 0};
+    const std::shared_ptr<const tls::ClientContext> speaks = context(checks.verify_certificate, certificate);
+    if (!speaks) co_return Finding{Finding::Kind::aborted, 0};
     const std::string name = checks.https_sni.empty() ? without_port(host) : checks.https_sni;
     renew();
     net::Stream::Open opening = stream.open(speaks->connect(stream.socket().native_handle(), name, false, nullptr));

@@ -1,9 +1,10 @@
 #pragma once
 
-#include <array>
+#include <map>
 #include <memory>
 #include <string>
 #include <unordered_set>
+#include <utility>
 
 #include "base/task.h"
 #include "entity/upstream.h"
@@ -26,9 +27,10 @@ class Prober {
  public:
   explicit Prober(net::Loop& loop) : loop_(loop) {}
 
-  /// One probe. `host`: what Host says, and, without its port, what TLS asks for. Reads the status line and no more.
+  /// One probe. `host`: what Host says, and, without its port, what TLS asks for. `certificate`: shown to
+  /// peers that ask for one; may be null. Reads the status line and no more.
   /// Source: lua-resty-healthcheck 3.1.0, run_single_check.
-  Task<Finding> probe(net::SocketAddress peer, std::shared_ptr<const entity::Upstream> upstream, std::string host);
+  Task<Finding> probe(net::SocketAddress peer, std::shared_ptr<const entity::Upstream> upstream, std::string host, tls::ServerCertificatePtr certificate);
 
   /// Ends all probes under way, as `aborted`, soon.
   void abort() noexcept;
@@ -36,11 +38,13 @@ class Prober {
 
  private:
   /// Null: it cannot be made.
-  const tls::ClientContext* context(bool verify);
-  Task<Finding> converse(net::Stream& stream, const net::SocketAddress& peer, const entity::ActiveChecks& checks, const std::string& host);
+  std::shared_ptr<const tls::ClientContext> context(bool verify, const tls::ServerCertificatePtr& certificate);
+  Task<Finding> converse(net::Stream& stream, const net::SocketAddress& peer, const entity::ActiveChecks& checks, const std::string& host,
+                         const tls::ServerCertificatePtr& certificate);
 
   net::Loop& loop_;
-  std::array<std::shared_ptr<const tls::ClientContext>, 2> contexts_;  // without and with verification; made when needed
+  // Made when needed: by whether they verify, and what they show.
+  std::map<std::pair<bool, tls::ServerCertificatePtr>, std::shared_ptr<const tls::ClientContext>> contexts_;
   std::unordered_set<net::Stream*> streams_;
   bool aborted_ = false;
 };
