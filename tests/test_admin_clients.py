@@ -98,6 +98,24 @@ def test_a_sync_writes_by_id_and_the_next_one_finds_nothing_to_do(gateway):
     assert all(rows == [] for rows in dump(gateway).values())
 
 
+def test_upstreams_and_targets_are_written_as_decK_does(gateway):
+    upstream, target = str(uuid.uuid4()), str(uuid.uuid4())
+    body = {"id": upstream, "name": "backend.test", "algorithm": "round-robin", "slots": 10000, "hash_on": "none", "tags": ["team"],
+            "healthchecks": {"active": {"type": "http", "healthy": {"interval": 5, "successes": 2}}, "threshold": 20}}
+    assert gateway.admin("PUT", f"/upstreams/{upstream}", json=body).status == 200
+    row = {"id": target, "target": "10.0.0.1:80", "weight": 10, "upstream": {"id": upstream}, "tags": ["team"]}
+    # An unknown target is looked for with PUT, and then made.
+    assert gateway.admin("PUT", f"/upstreams/{upstream}/targets/{target}", json=row).status == 404
+    assert gateway.admin("POST", f"/upstreams/{upstream}/targets", json=row).status == 201
+    listed = gateway.admin("GET", f"/upstreams/{upstream}/targets?size=1000&tags=team").json
+    assert [t["id"] for t in listed["data"]] == [target] and listed["next"] is None
+    assert gateway.admin("PUT", f"/upstreams/{upstream}/targets/{target}", json={**row, "weight": 20}).json["weight"] == 20
+    shown = gateway.admin("GET", f"/upstreams/{upstream}/health?balancer_health=1&size=1000").json["data"]
+    assert shown["id"] == upstream and shown["details"]["weight"]["total"] == 20
+    assert gateway.admin("DELETE", f"/upstreams/{upstream}/targets/{target}").status == 204
+    assert gateway.admin("DELETE", f"/upstreams/{upstream}").status == 204
+
+
 def test_every_entity_of_a_file_is_validated(gateway):
     for name, body in [("services", {"name": "s", "host": "h.test"}), ("routes", {"paths": ["/r"]}), ("consumers", {"username": "c"}),
                        ("plugins", {"name": "key-auth"}), ("keyauth_credentials", {"key": "k", "consumer": {"id": str(uuid.uuid4())}}),

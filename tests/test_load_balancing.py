@@ -116,6 +116,18 @@ def test_a_part_of_the_path_is_hashed(gateway, peers, balance):
     assert len({next(iter(one)) for one in seen.values()}) == 4
 
 
+def test_consumers_stay_with_their_peer(gateway, peers, balance):
+    balance(peers("a", "b", "c", "d"), hash_on="consumer", hash_fallback="ip")
+    gateway.create("/plugins", name="key-auth")
+    for i in range(20):
+        gateway.create("/consumers", username=f"user-{i}")
+        gateway.create(f"/consumers/user-{i}/key-auth", key=f"key-{i}")
+    eventually(lambda: all(gateway.get().status == 401 for _ in range(8)), "the plugin in every worker")
+    chosen = [shares(gateway, 3, headers=lambda _, i=i: [("apikey", f"key-{i}")]) for i in range(20)]
+    assert all(len(one) == 1 for one in chosen), chosen
+    assert len({next(iter(one)) for one in chosen}) > 2
+
+
 def test_the_client_address_is_hashed(gateway, peers, balance):
     balance(peers("a", "b", "c"), hash_on="ip")
     assert len(shares(gateway, 30)) == 1

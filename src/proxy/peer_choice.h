@@ -33,8 +33,6 @@ class PeerChoice {
   [[nodiscard]] const net::SocketAddress& address() const noexcept { return peer_->address; }
   /// What Host says; lives as long as the request.
   [[nodiscard]] std::string_view host() const noexcept { return peer_->host_header(protocol_); }
-  /// The name for SNI and for the check of the peer's certificate.
-  [[nodiscard]] std::string_view server_name() const noexcept { return peer_->server_name; }
   /// How long picking took.
   [[nodiscard]] std::chrono::microseconds took() const noexcept { return took_; }
 

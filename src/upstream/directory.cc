@@ -191,8 +191,6 @@ void Directory::rebuild(const ManagedPtr& managed) {
       const std::string& told = managed->upstream->host_header;
       peer.host = told.empty() ? entry->target.name : told;
       peer.host_with_port = peer.host + ':' + std::to_string(address->address.port());
-      const bool has_port = peer.host.find(':') != std::string::npos && !peer.host.starts_with('[');
-      peer.server_name = unbracketed(has_port ? peer.host.substr(0, peer.host.find(':')) : peer.host);
       peer.weight = address->weight != 0 ? address->weight : entry->target.weight;
       peer.state = address->state;
       peers.push_back(std::move(peer));

@@ -22,7 +22,6 @@ struct Peer {
   net::SocketAddress address;
   std::string host;            ///< what Host says, where the port is the protocol's own
   std::string host_with_port;  ///< and where it is not
-  std::string server_name;     ///< host without brackets and port, for SNI and the check of a certificate
   unsigned weight = 0;
   std::shared_ptr<PeerState> state;
 

@@ -142,6 +142,13 @@ TEST(ConsistentHashing, GivesWeightsTheirShare) {
   EXPECT_THAT(share[0], AllOf(Ge(6500U), Le(8500U)));
 }
 
+TEST(ConsistentHashing, ServesAllWhereTheRingWouldRunOver) {
+  const TestBalancer balancer(Algorithm::consistent_hashing, Counts(500, 100));  // 80,000 points, 10,000 slots
+  Counts share(500);
+  for (int i = 0; i < 100000; ++i) ++share[balancer.index(balancer.pick(ring_hash(std::to_string(i))))];
+  EXPECT_THAT(share, Each(AllOf(Ge(20U), Le(800U))));  // 200 on average, with some 14 points each
+}
+
 TEST(ConsistentHashing, MorePeersThanPointsIsNoEnd) {
   entity::Upstream upstream;
   upstream.slots = 10;  // counts as 1000

@@ -17,7 +17,7 @@ class Ring {
   };
 
   /// `members` in the order in which collisions are settled. `targets`: how many share the points. `points` below 1000 count as
-  /// 1000. When there are more members than there is room for, the last ones get fewer points than they should, or none.
+  /// 1000. Where Kong's ring would run over, each gets fewer points; with more members than points the last ones get none.
   Ring(const std::vector<Member>& members, std::size_t targets, unsigned points);
   Ring() = default;
 
