@@ -12,6 +12,9 @@ namespace {
 constexpr std::string_view signature("\r\n\r\n\0\r\nQUIT\n", 12);
 constexpr std::string_view beginning_v1 = "PROXY ";
 constexpr std::size_t longest_v1 = 107;
+// Unspecified, IPv4, IPv6, unix; and unspecified, stream, datagram.
+constexpr unsigned last_family = 3;
+constexpr unsigned last_transport = 2;
 
 ProxyHeader malformed() { return {ProxyHeader::State::malformed, 0, {}, {}}; }
 
@@ -83,6 +86,7 @@ ProxyHeader parse_v2(std::string_view bytes) {
   const auto transport = static_cast<unsigned char>(bytes[13]);
   const std::size_t length = static_cast<std::size_t>(static_cast<unsigned char>(bytes[14])) << 8 | static_cast<unsigned char>(bytes[15]);
   if (command >> 4 != 2 || (command & 15) > 1 || fixed + length > max_proxy_header_bytes) return malformed();
+  if (transport >> 4 > last_family || (transport & 15) > last_transport) return malformed();
   if (bytes.size() < fixed + length) return {};
   ProxyHeader header{ProxyHeader::State::complete, fixed + length, {}, {}};
   const bool local = (command & 15) == 0;

@@ -302,7 +302,8 @@ Stream::Open::Open(Stream& stream, std::unique_ptr<Layer> layer) noexcept : stre
 }
 
 bool Stream::Open::await_ready() noexcept {
-  if (stream_.cancelled_) {
+  // Time may have run out while the last wait had ended already.
+  if (stream_.cancelled_ || stream_.timed_out_) {
     error_ = stream_.explain(asio::error::operation_aborted);
     return true;
   }
@@ -321,7 +322,10 @@ void Stream::Open::await_suspend(std::coroutine_handle<> waiting) {
 }
 
 Status Stream::Open::await_resume() {
-  if (error_) return Error{error_, Origin::gateway, "opening TLS"};
+  if (error_) {
+    stream_.layer_.reset();
+    return Error{error_, Origin::gateway, "opening TLS"};
+  }
   return Status{};
 }
 

@@ -50,7 +50,7 @@ class Stream {
   [[nodiscard]] Loop& loop() noexcept { return loop_; }
 
   /// Opens a layer over the socket; all that is read and written goes through it from then on. Only when no read is in
-  /// flight and nothing lies unread (take_early). Errors: the layer's, network, timed_out.
+  /// flight and nothing lies unread (take_early). Errors: the layer's, network, timed_out; there is no layer then.
   class Open {
    public:
     Open(Stream& stream, std::unique_ptr<Layer> layer) noexcept;

@@ -3,6 +3,7 @@
 #include <boost/asio/generic/stream_protocol.hpp>
 
 #include "base/log.h"
+#include "net/linger.h"
 #include "net/proxy_protocol.h"
 #include "proxy/client_address.h"
 #include "proxy/h1_client.h"
@@ -16,6 +17,10 @@ namespace {
 // RFC 9113, 3.4: what a client that speaks HTTP/2 says first.
 constexpr std::string_view http2_preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 constexpr std::chrono::milliseconds drain_grace{1000};
+// As nginx tells a client that took a TLS port for another; there is no request yet that could be answered.
+constexpr std::string_view plain_http_answer =
+    "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\nContent-Length: 47\r\n\r\n"
+    "The plain HTTP request was sent to HTTPS port.\n";
 
 }  // namespace
 
@@ -104,7 +109,7 @@ Task<bool> Connection::read_proxy_header() {
     }
     if (!stream_.reading() && stream_.data().size() >= input_bytes) stream_.reserve(2 * input_bytes);
     const Result<bool> more = co_await stream_.more();
-    if (!more || !*more) co_return false;
+    if (!more || !*more || stream_.timed_out()) co_return false;
   }
 }
 
@@ -114,8 +119,13 @@ Task<bool> Connection::shake_hands() {
   stream_.consume(stream_.data().size());
   stream_.release_block();
   const Status agreed = co_await stream_.open(std::move(session));
-  if (!agreed) log::info("no TLS with {}: {}", peer_ip_, agreed.error().code.message());
-  co_return agreed.has_value();
+  if (agreed) co_return true;
+  log::info("no TLS with {}: {}", peer_ip_, agreed.error().code.message());
+  if (tls::is_plain_http(agreed.error().code)) {
+    const Status told = co_await stream_.write(plain_http_answer);
+    if (told) co_await net::linger(stream_);
+  }
+  co_return false;
 }
 
 // Looks no further than it must: any other first line is of HTTP/1.
@@ -125,7 +135,7 @@ Task<bool> Connection::greets_with_http2() {
     if (data != http2_preface.substr(0, data.size())) co_return false;
     if (data.size() == http2_preface.size()) co_return true;
     const Result<bool> more = co_await stream_.more();
-    if (!more || !*more) co_return false;
+    if (!more || !*more || stream_.timed_out()) co_return false;
   }
 }
 

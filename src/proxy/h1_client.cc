@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/log.h"
+#include "net/linger.h"
 #include "proxy/answer.h"
 #include "proxy/client_address.h"
 #include "proxy/error_page.h"
@@ -18,10 +19,6 @@ using http::Name;
 
 // A client that was not told that its connection ends may have sent the next request already.
 constexpr std::chrono::milliseconds drain_grace{1000};
-// After a refusal the client may still be sending: its bytes are read and dropped, so that the answer is
-// not lost to a reset (RFC 9112, 9.6).
-constexpr std::chrono::milliseconds linger_time{10000};
-constexpr std::chrono::milliseconds linger_silence{2000};
 // Up to here a body is copied behind its head: a second piece costs more.
 constexpr std::size_t small_payload = 1024;
 
@@ -72,7 +69,8 @@ Task<void> H1Client::serve() {
     const bool unread = !request->body.complete();
     request.reset();
     if (!again) {
-      if (unread || !stream_.data().empty()) co_await linger();
+      // After a refusal the client may still be sending.
+      if (unread || !stream_.data().empty()) co_await net::linger(stream_);
       break;
     }
   }
@@ -150,19 +148,6 @@ Task<void> H1Client::refuse(Request& request, unsigned status, std::string_view 
   request.close_after = true;
   co_await refuse_unread(request, status, why);
   request.body.abandon();
-}
-
-Task<void> H1Client::linger() {
-  stream_.shutdown_send();
-  const Steady::time_point end = Steady::now() + linger_time;
-  for (;;) {
-    stream_.consume(stream_.data().size());
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(end - Steady::now());
-    if (left.count() <= 0) break;
-    stream_.expires_after(std::min(linger_silence, left));
-    const Result<bool> more = co_await stream_.more();
-    if (!more || !*more) break;
-  }
 }
 
 // Answers

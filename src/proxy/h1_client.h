@@ -45,7 +45,6 @@ class H1Client final : public Codec, public Client, net::Stream::Observer {
   [[nodiscard]] std::chrono::milliseconds time_between_requests() const noexcept;
   Task<bool> wait_for_first_byte();
   Task<void> refuse(Request& request, unsigned status, std::string_view why);
-  Task<void> linger();
   void take_head(Request& request, std::size_t head_bytes);
 
   Connection& connection_;

@@ -68,15 +68,25 @@ H2Client::H2Client(H2Connection& connection, http::h2::StreamId id)
   head_due_.set(worker().options().head_timeout);
 }
 
+H2Client::~H2Client() {
+  if (widened_) connection_.narrowed();
+}
+
 // The head
 
-void H2Client::take_field(std::string_view name, std::string_view value) {
-  if (!head_whole_) return builder_.add(name, value);
+bool H2Client::take_field(std::string_view name, std::string_view value) {
+  if (!head_whole_) {
+    builder_.add(name, value);
+    return true;
+  }
   // Behind the body: trailers.
-  if (name.empty() || name.front() == ':' || started_over_) return;
+  trailer_bytes_ += name.size() + value.size();
+  if (trailer_bytes_ > worker().options().head.max_head_bytes) return false;
+  if (name.empty() || name.front() == ':' || started_over_) return true;
   http::Header field{name, value, http::classify(name)};
   http::Headers& trailers = request_->body.trailers();
   if (http::may_be_trailer(field)) trailers.add({trailers.keep(name), trailers.keep(value), Name::other});
+  return true;
 }
 
 void H2Client::end_head(bool ends) {
@@ -106,7 +116,12 @@ void H2Client::begin_request(bool ends) {
 }
 
 Task<void> H2Client::serve() {
-  if (refused_ != 0) {
+  serving_ = true;
+  if (closed_) {
+    // Taken back before anything was done about it.
+    request_->client_gone = true;
+    request_->status = 499;
+  } else if (refused_ != 0) {
     co_await refuse_unread(*request_, refused_, builder_.reason());
   } else {
     co_await answer(*request_);
@@ -153,7 +168,7 @@ void H2Client::release() noexcept {
   if (given_.empty()) return;
   const std::size_t bytes = given_.size();
   given_.clear();
-  if (!widened_ && received_ > widen_after && !ended_) {
+  if (!widened_ && received_ > widen_after && !ended_ && !closed_ && connection_.may_widen()) {
     widened_ = true;
     connection_.widen(out_.id);
   }
@@ -195,7 +210,8 @@ void H2Client::interrupt() noexcept {
 
 void H2Client::closed(std::uint32_t error) {
   closed_ = true;
-  if (!answered_ && !(error == NGHTTP2_NO_ERROR && out_.taken())) left();
+  const bool all_sent = out_.last && out_.taken();
+  if (!answered_ && !(error == NGHTTP2_NO_ERROR && all_sent)) left();
   wake_reader();
   if (out_.waiting) connection_.resume_later(std::exchange(out_.waiting, nullptr));
 }

@@ -15,12 +15,13 @@ namespace gateway::proxy {
 class H2Client final : public Client, public BodySource {
  public:
   H2Client(H2Connection& connection, http::h2::StreamId id);
+  ~H2Client() override;
 
   /// Answers the request. Frees the stream at its end.
   Task<void> serve();
 
   // From the session, inside of nghttp2
-  void take_field(std::string_view name, std::string_view value);
+  bool take_field(std::string_view name, std::string_view value);
   void end_head(bool ends);
   void take_data(std::string_view bytes);
   void end_body();
@@ -29,6 +30,7 @@ class H2Client final : public Client, public BodySource {
   /// The connection is gone.
   void cut_off() noexcept;
   [[nodiscard]] bool head_whole() const noexcept { return head_whole_; }
+  [[nodiscard]] bool serving() const noexcept { return serving_; }
 
   // Client
   [[nodiscard]] bool draining() const noexcept override { return false; }  // nothing that the answer has to say
@@ -73,7 +75,9 @@ class H2Client final : public Client, public BodySource {
   std::coroutine_handle<> reading_;
   std::uint64_t max_body_bytes_;
   std::size_t place_ = 0;  // in the connection's list
+  std::size_t trailer_bytes_ = 0;
   bool head_whole_ = false;
+  bool serving_ = false;
   bool started_over_ = false;  // with the request: only the stream is left
   bool send_continue_ = false;
   bool ended_ = false;  // the client has sent its last byte

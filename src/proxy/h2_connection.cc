@@ -36,25 +36,26 @@ class H2Connection::AllEnded {
   H2Connection& connection_;
 };
 
-H2Connection::H2Connection(Connection& connection) : Session(connection.stream(), limits_of(connection.worker().options())), connection_(connection) {}
+H2Connection::H2Connection(Connection& connection)
+    : Session(connection.stream(), limits_of(connection.worker().options())),
+      connection_(connection),
+      idle_due_(
+          worker().loop().deadlines(), [](void* self) { static_cast<H2Connection*>(self)->say_farewell(); }, this) {}
 
 H2Connection::~H2Connection() = default;
 
 Task<void> H2Connection::serve() {
   wait_for_streams();
   co_await run();
+  idle_due_.clear();
   if (clients_.empty()) worker().count_waiting(-1);
-  for (const auto& client : clients_) {
-    if (client->head_whole()) {
-      client->cut_off();
-    } else {
-      starting_.push_back(client.get());  // its request never came: gone below
-    }
-  }
-  for (H2Client* never : starting_) std::erase_if(clients_, [never](const auto& each) { return each.get() == never; });
+  // Requests that nothing was done about yet go at once, the others when they have seen that nobody waits for them.
   starting_.clear();
+  std::erase_if(clients_, [](const auto& client) { return !client->serving(); });
   for (std::size_t i = 0; i < clients_.size(); ++i) clients_[i]->place_ = i;
+  for (const auto& client : clients_) client->cut_off();
   resume_ready();
+  co_await part();
   co_await AllEnded(*this);
 }
 
@@ -73,7 +74,8 @@ void H2Connection::resume_soon() {
 void H2Connection::wait_for_streams() noexcept {
   const Options& options = worker().options();
   worker().count_waiting(1);
-  stream().expires_after(connection_.facts().requests == 0 ? options.head_timeout : options.idle_timeout);
+  stream().never_expires();
+  idle_due_.set(connection_.facts().requests == 0 ? options.head_timeout : options.idle_timeout);
 }
 
 void* H2Connection::begin_stream(StreamId id) {
@@ -84,7 +86,7 @@ void* H2Connection::begin_stream(StreamId id) {
   }
   if (clients_.empty()) {
     worker().count_waiting(-1);
-    stream().never_expires();
+    idle_due_.clear();
   }
   ++connection_.facts().requests;
   auto client = std::make_unique<H2Client>(*this, id);
@@ -94,8 +96,7 @@ void* H2Connection::begin_stream(StreamId id) {
 }
 
 bool H2Connection::take_field(void* stream, std::string_view name, std::string_view value) {
-  client_of(stream).take_field(name, value);
-  return true;
+  return client_of(stream).take_field(name, value);
 }
 
 void H2Connection::end_head(void* stream, bool end_of_stream) {

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "http/h2/session.h"
+#include "net/deadline.h"
 #include "proxy/connection.h"
 
 namespace gateway::proxy {
@@ -29,10 +30,19 @@ class H2Connection final : public Codec, public http::h2::Session {
   void resume_soon();
   /// Its answer is over.
   void remove(H2Client& client);
+  /// Whether a stream may have a larger window: a few at a time, since all of it may lie here.
+  [[nodiscard]] bool may_widen() noexcept {
+    if (wide_ == max_wide) return false;
+    ++wide_;
+    return true;
+  }
+  void narrowed() noexcept { --wide_; }
   /// A request's head took too long: header blocks of other streams wait behind it.
   void head_too_slow() noexcept { abort(); }
 
  private:
+  static constexpr unsigned max_wide = 8;
+
   // Session
   void* begin_stream(http::h2::StreamId id) override;
   bool take_field(void* stream, std::string_view name, std::string_view value) override;
@@ -52,6 +62,8 @@ class H2Connection final : public Codec, public http::h2::Session {
   std::vector<std::unique_ptr<H2Client>> clients_;
   std::vector<H2Client*> starting_;
   std::coroutine_handle<> waiting_for_end_;
+  net::Deadline idle_due_;
+  unsigned wide_ = 0;
   bool draining_ = false;
 };
 

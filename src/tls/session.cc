@@ -2,6 +2,8 @@
 
 #include <openssl/bio.h>
 #include <openssl/err.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <openssl/x509_vfy.h>
 #include <sys/socket.h>
 
@@ -49,6 +51,12 @@ error_code last_error() noexcept {
   ERR_clear_error();
   if (code == 0) return boost::system::errc::make_error_code(boost::system::errc::protocol_error);
   return {static_cast<int>(static_cast<unsigned>(code)), error_category()};
+}
+
+bool is_plain_http(const error_code& error) noexcept {
+  if (error.category() != error_category()) return false;
+  const int reason = ERR_GET_REASON(static_cast<unsigned long>(static_cast<unsigned>(error.value())));
+  return reason == SSL_R_HTTP_REQUEST;
 }
 
 /// OpenSSL's way to our socket. Its own would not tell when the socket was read empty.
@@ -105,11 +113,25 @@ int Session::receive(char* into, int room) noexcept {
     return static_cast<int>(part);
   }
   for (;;) {
-    const ssize_t got = ::recv(socket_, into, static_cast<std::size_t>(room), MSG_DONTWAIT);
+    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))];
+    iovec vector{into, static_cast<std::size_t>(room)};
+    msghdr message{};
+    message.msg_iov = &vector;
+    message.msg_iovlen = 1;
+    message.msg_control = control;
+    message.msg_controllen = sizeof control;
+    const ssize_t got = ::recvmsg(socket_, &message, MSG_DONTWAIT);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0 && errno == EWOULDBLOCK) errno = EAGAIN;
-    // The end must not be missed by those who wait for the next edge: it is read once more.
-    drained_ = got < 0 || (got > 0 && got < room);
+    drained_ = got < 0;
+    // Fewer bytes than there was room for do not tell: the end of the stream may have come with them, which those who wait
+    // for the next edge would miss. The kernel's hint counts it.
+    const cmsghdr* hint = got > 0 ? CMSG_FIRSTHDR(&message) : nullptr;
+    if (hint != nullptr && hint->cmsg_level == IPPROTO_TCP && hint->cmsg_type == TCP_CM_INQ) {
+      int left = 0;
+      std::memcpy(&left, CMSG_DATA(hint), sizeof left);
+      drained_ = left == 0;
+    }
     return static_cast<int>(got);
   }
 }

@@ -72,6 +72,9 @@ class Session final : public net::Layer {
 [[nodiscard]] const boost::system::error_category& error_category() noexcept;
 [[nodiscard]] const boost::system::error_category& verify_category() noexcept;
 
+/// The other side did not shake hands: it asked in clear text.
+[[nodiscard]] bool is_plain_http(const boost::system::error_code& error) noexcept;
+
 /// The newest of OpenSSL's errors on this thread; the queue is empty afterwards.
 [[nodiscard]] boost::system::error_code last_error() noexcept;
 

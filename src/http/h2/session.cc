@@ -4,16 +4,26 @@
 #include <boost/asio/error.hpp>
 #include <utility>
 
+#include "net/linger.h"
+
 namespace gateway::http::h2 {
 namespace {
 
 // So many frames that carry nothing (resets, pings, settings, empty DATA, window updates) are borne at once, and so many
-// more every second. A thousand cost us less than a millisecond; nobody who means well sends as many.
-constexpr double allowance = 1000;
-constexpr double allowance_per_second = 50;
+// more every second. A thousand cost us less than a millisecond; nobody who means well sends as many, except in answer to
+// what we send. For that some is given back: Go's client, say, updates two windows for every 4 KiB that it reads.
+constexpr double most_patience = 1000;
+constexpr double patience_per_second = 50;
+constexpr double bytes_per_patience = 1024;
+constexpr double pings_per_frame = 2;
+// What a field costs besides its bytes (RFC 9113, 6.5.2).
+constexpr std::size_t bytes_per_field = 32;
 // CONTINUATION frames of one header block: header_bytes fit into a few.
 constexpr std::size_t max_continuations = 32;
 constexpr std::size_t write_bytes = 65536;
+// Frames that wait to be sent, for each stream and in all: more are waiting only when the other side asks and does not read.
+constexpr std::size_t frames_per_stream = 8;
+constexpr std::size_t frames_in_all = 1000;
 constexpr std::int32_t connection_window = 16 << 20;
 // After the first GOAWAY: what the client sent before it knew is still answered.
 constexpr std::chrono::milliseconds goodbye_after{1000};
@@ -28,23 +38,23 @@ struct Session::Callbacks {
     Session& me = self(user);
     switch (head->type) {
       case NGHTTP2_CONTINUATION:
-        if (++me.continuations_ > max_continuations || head->length == 0) me.charge("CONTINUATION frames");
-        if (me.continuations_ > max_continuations) me.guilty_of_ = "CONTINUATION frames";
+        if (head->length == 0) me.charge(me.patience_, "CONTINUATION frames");
+        if (++me.continuations_ > max_continuations) me.guilty_of_ = "CONTINUATION frames";
         break;
       case NGHTTP2_HEADERS:
-        me.continuations_ = 0;
+        me.continuations_ = me.block_bytes_ = 0;
         if (me.limits_.server && !me.may_open(head->stream_id)) return NGHTTP2_ERR_CALLBACK_FAILURE;
         break;
       case NGHTTP2_DATA:
-        if (head->length == 0 && (head->flags & NGHTTP2_FLAG_END_STREAM) == 0) me.charge("empty DATA frames");
+        if (head->length == 0 && (head->flags & NGHTTP2_FLAG_END_STREAM) == 0) me.charge(me.patience_, "empty DATA frames");
         break;
-      case NGHTTP2_RST_STREAM: me.charge("resets"); break;
-      case NGHTTP2_SETTINGS: me.charge("SETTINGS frames"); break;
-      case NGHTTP2_PING: me.charge("PING frames"); break;
-      case NGHTTP2_PRIORITY: me.charge("PRIORITY frames"); break;
-      case NGHTTP2_WINDOW_UPDATE: me.charge("WINDOW_UPDATE frames"); break;
+      case NGHTTP2_RST_STREAM: me.charge(me.patience_, "resets"); break;
+      case NGHTTP2_SETTINGS: me.charge(me.patience_, "SETTINGS frames"); break;
+      case NGHTTP2_PING: me.charge(me.pings_, "PING frames"); break;
+      case NGHTTP2_PRIORITY: me.charge(me.patience_, "PRIORITY frames"); break;
+      case NGHTTP2_WINDOW_UPDATE: me.charge(me.patience_, "WINDOW_UPDATE frames"); break;
       case NGHTTP2_GOAWAY: break;
-      default: me.charge("frames of unknown types"); break;
+      default: me.charge(me.patience_, "frames of unknown types"); break;
     }
     return me.guilty_of_ == nullptr ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
   }
@@ -62,6 +72,10 @@ struct Session::Callbacks {
   static int header(nghttp2_session* /*session*/, const nghttp2_frame* frame, const std::uint8_t* name, std::size_t name_size, const std::uint8_t* value,
                     std::size_t value_size, std::uint8_t /*flags*/, void* user) {
     Session& me = self(user);
+    // A few bytes can stand for many (RFC 7541, 6.1): a little over the limit is answered, much more is not read on.
+    me.block_bytes_ += name_size + value_size + bytes_per_field;
+    if (me.block_bytes_ > me.limits_.header_bytes) me.charge(me.patience_, "fields in its heads");
+    if (me.guilty_of_ != nullptr) return NGHTTP2_ERR_CALLBACK_FAILURE;
     void* stream = stream_of(me, frame->hd.stream_id);
     if (stream == nullptr) return 0;
     const bool taken = me.take_field(stream, {reinterpret_cast<const char*>(name), name_size}, {reinterpret_cast<const char*>(value), value_size});
@@ -84,7 +98,7 @@ struct Session::Callbacks {
     if (frame->hd.type == NGHTTP2_HEADERS) {
       me.end_head(stream, end);
     } else {
-      me.credit(frame->hd.length / 1024);
+      me.patience_.give(static_cast<double>(frame->hd.length) / bytes_per_patience);
     }
     if (end) me.end_body(stream);
     return 0;
@@ -108,6 +122,7 @@ struct Session::Callbacks {
     void* stream = stream_of(me, id);
     if (stream == nullptr) return 0;
     --me.open_streams_;
+    if (error == NGHTTP2_NO_ERROR) me.patience_.give(1);
     me.stream_closed(stream, error);
     return 0;
   }
@@ -147,11 +162,30 @@ struct Session::Callbacks {
                        void* user) {
     Session& me = self(user);
     auto& out = *static_cast<Outgoing*>(source->ptr);
+    if (me.out_.size() >= write_bytes) return NGHTTP2_ERR_WOULDBLOCK;
     me.out_.append(reinterpret_cast<const char*>(frame_head), 9);
     me.out_.append(out.payload.substr(0, size));
     out.payload.remove_prefix(size);
-    me.credit(1);
+    me.patience_.give(static_cast<double>(size) / bytes_per_patience);
+    me.pings_.give(pings_per_frame);
     if (out.payload.empty()) me.wake(out);
+    return 0;
+  }
+
+  // A stream that we had to reset for what came on it counts as one that was reset by the other side: there is nothing that
+  // the one saves it and the other does not.
+  static int sent(nghttp2_session* /*session*/, const nghttp2_frame* frame, void* user) {
+    Session& me = self(user);
+    if (frame->hd.type == NGHTTP2_HEADERS) me.pings_.give(pings_per_frame);
+    if (frame->hd.type != NGHTTP2_RST_STREAM) return 0;
+    switch (frame->rst_stream.error_code) {
+      case NGHTTP2_PROTOCOL_ERROR:
+      case NGHTTP2_FLOW_CONTROL_ERROR:
+      case NGHTTP2_STREAM_CLOSED:
+      case NGHTTP2_FRAME_SIZE_ERROR:
+      case NGHTTP2_REFUSED_STREAM: me.charge(me.patience_, "streams that had to be reset"); break;
+      default: break;
+    }
     return 0;
   }
 
@@ -167,6 +201,7 @@ struct Session::Callbacks {
       nghttp2_session_callbacks_set_on_data_chunk_recv_callback(made, &Callbacks::data);
       nghttp2_session_callbacks_set_on_stream_close_callback(made, &Callbacks::closed);
       nghttp2_session_callbacks_set_send_data_callback(made, &Callbacks::send_data);
+      nghttp2_session_callbacks_set_on_frame_send_callback(made, &Callbacks::sent);
       return made;
     }();
     return callbacks;
@@ -176,8 +211,8 @@ struct Session::Callbacks {
 Session::Session(net::Stream& stream, const Limits& limits)
     : stream_(stream),
       limits_(limits),
-      allowance_(allowance),
-      allowed_at_(Steady::now()),
+      patience_(most_patience, patience_per_second, Steady::now()),
+      pings_(most_patience, patience_per_second, Steady::now()),
       goodbye_(
           stream.loop().deadlines(), [](void* self) { static_cast<Session*>(self)->say_goodbye(); }, this) {
   nghttp2_option* option = nullptr;
@@ -213,18 +248,14 @@ nghttp2_nv Session::field(std::string_view name, std::string_view value) noexcep
           value.size(), NGHTTP2_NV_FLAG_NONE};
 }
 
-void Session::credit(std::size_t amount) noexcept { allowance_ = std::min(allowance, allowance_ + static_cast<double>(amount)); }
+void Session::charge(Patience& patience, const char* what) {
+  if (!patience.take(Steady::now()) && guilty_of_ == nullptr) guilty_of_ = what;
+}
 
-bool Session::charge(const char* what) {
-  if (--allowance_ > 0) return true;
-  // The clock is asked only now and then.
-  const Steady::time_point now = Steady::now();
-  allowance_ += allowance_per_second * std::chrono::duration<double>(now - allowed_at_).count();
-  allowance_ = std::min(allowance_, allowance);
-  allowed_at_ = now;
-  if (allowance_ > 0) return true;
-  guilty_of_ = what;
-  return false;
+void Session::end_for(const char* crime) {
+  misbehaves(crime);
+  nghttp2_session_terminate_session(session_, NGHTTP2_ENHANCE_YOUR_CALM);
+  ended_ = true;
 }
 
 class Session::WriterEnd {
@@ -276,17 +307,18 @@ Task<void> Session::run() {
       const std::string_view bytes = stream_.data();
       const int result = feed(bytes);
       stream_.consume(bytes.size());
+      const std::size_t waiting = nghttp2_session_get_outbound_queue_size(session_);
       if (guilty_of_ != nullptr) {
-        misbehaves(guilty_of_);
-        nghttp2_session_terminate_session(session_, NGHTTP2_ENHANCE_YOUR_CALM);
-        ended_ = true;
+        end_for(guilty_of_);
+      } else if (result == NGHTTP2_ERR_FLOODED || waiting > frames_in_all + frames_per_stream * limits_.streams) {
+        end_for("frames that want an answer");
+      } else if (result == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS) {
+        end_for("CONTINUATION frames");
       } else if (result < 0) {
-        const bool flood = result == NGHTTP2_ERR_FLOODED || result == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS;
-        if (flood) misbehaves(result == NGHTTP2_ERR_FLOODED ? "frames that want an answer" : "CONTINUATION frames");
-        nghttp2_session_terminate_session(session_, flood ? NGHTTP2_ENHANCE_YOUR_CALM : NGHTTP2_PROTOCOL_ERROR);
+        nghttp2_session_terminate_session(session_, NGHTTP2_PROTOCOL_ERROR);
         ended_ = true;
       }
-      came_in();
+      if (!ended_) came_in();
       resume_ready();
       flush();
       if (nghttp2_session_want_read(session_) == 0 && !writing_ && nghttp2_session_want_write(session_) == 0) ended_ = true;
@@ -295,11 +327,18 @@ Task<void> Session::run() {
     if (nghttp2_session_want_read(session_) == 0 && nghttp2_session_want_write(session_) == 0 && !writing_) break;
     if (!stream_.reading()) stream_.reserve(16384);
     const Result<bool> more = co_await stream_.more();
-    if (!more || (!*more && stream_.data().empty())) break;
+    if (more && (*more || !stream_.data().empty())) continue;
+    // Unless it was the writer that ended the wait: all is said.
+    lost_ = nghttp2_session_want_read(session_) != 0 || nghttp2_session_want_write(session_) != 0;
+    break;
   }
   ended_ = true;
   goodbye_.clear();
   co_await WriterEnd(*this);
+}
+
+Task<void> Session::part() {
+  if (!lost_) co_await net::linger(stream_);
 }
 
 void Session::drain() {
@@ -310,13 +349,20 @@ void Session::drain() {
   flush();
 }
 
+void Session::say_farewell() {
+  if (ended_) return;
+  going_away_ = true;
+  nghttp2_session_terminate_session(session_, NGHTTP2_NO_ERROR);
+  flush();
+}
+
 void Session::say_goodbye() {
   nghttp2_submit_goaway(session_, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(session_), NGHTTP2_NO_ERROR, nullptr, 0);
   flush();
 }
 
 void Session::abort() noexcept {
-  ended_ = true;
+  ended_ = lost_ = true;
   stream_.cancel();
 }
 
@@ -380,7 +426,7 @@ bool Session::collect() {
   while (out_.size() < write_bytes) {
     const std::uint8_t* bytes = nullptr;
     const ssize_t size = nghttp2_session_mem_send(session_, &bytes);
-    if (size <= 0) break;
+    if (size <= 0) break;  // nothing more; or bodies that must wait for the next write
     out_.append(reinterpret_cast<const char*>(bytes), static_cast<std::size_t>(size));
   }
   inside_ = false;
@@ -389,18 +435,20 @@ bool Session::collect() {
 
 Task<void> Session::write_out() {
   for (;;) {
-    const bool some = collect();
-    resume_ready();
-    if (!some) {
-      // Those who were resumed may have added something.
-      if (nghttp2_session_want_write(session_) == 0 || !collect()) break;
+    // Those who are resumed may add something.
+    bool some = collect();
+    while (!some && !ready_.empty()) {
+      resume_ready();
+      some = collect();
     }
+    resume_ready();
+    if (!some) break;
     const std::string_view bytes = out_;
     const Status sent = co_await stream_.write(bytes);
     if (!sent) {
       // Whoever reads learns of it; nothing can be sent any more.
       stream_.cancel();
-      ended_ = true;
+      ended_ = lost_ = true;
       break;
     }
   }

@@ -11,8 +11,8 @@
 #include <utility>
 #include <vector>
 
-#include "base/clock.h"
 #include "base/task.h"
+#include "http/h2/patience.h"
 #include "http/headers.h"
 #include "net/deadline.h"
 #include "net/stream.h"
@@ -54,12 +54,16 @@ class Session {
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
-  /// Speaks until the connection ends. Streams that are open then have been closed.
+  /// Speaks until the connection ends. Streams that are open then are the owner's to end; afterwards part().
   Task<void> run();
+  /// Lets what was said last reach the other side. Then the connection may be closed.
+  Task<void> part();
   /// Sends what has been submitted, now or when the write under way has ended.
   void flush();
   /// No new streams; ends when those that are open have ended.
   void drain();
+  /// The same without waiting for streams that may be on their way already.
+  void say_farewell();
   /// Ends now.
   void abort() noexcept;
   [[nodiscard]] bool ended() const noexcept { return ended_; }
@@ -115,10 +119,10 @@ class Session {
   class WriterEnd;
   void wake(Outgoing& out);
   void say_goodbye();
-  /// Takes from the allowance for frames that carry nothing. False: it is used up.
-  bool charge(const char* what);
+  /// One more frame that only costs: the connection ends when it was one too many.
+  void charge(Patience& patience, const char* what);
   bool may_open(StreamId id);
-  void credit(std::size_t amount) noexcept;
+  void end_for(const char* crime);
   Task<void> write_out();
   bool collect();
   int feed(std::string_view bytes);
@@ -130,11 +134,12 @@ class Session {
   std::vector<std::coroutine_handle<>> ready_;
   std::coroutine_handle<> writer_ended_;  // run() waits for the writer
   const char* guilty_of_ = nullptr;
-  double allowance_;
-  Steady::time_point allowed_at_;
+  Patience patience_;
+  Patience pings_;  // apart: who streams small messages may measure the way with each of them (gRPC does)
   std::size_t open_streams_ = 0;
   net::Deadline goodbye_;  // how long requests may still be on their way after the first GOAWAY
   std::size_t continuations_ = 0;
+  std::size_t block_bytes_ = 0;  // of the header block that is coming, as RFC 9113, 6.5.2, counts them
   StreamId newest_ = -1;                                        // of those the other side opened
   std::array<std::pair<StreamId, StreamId>, 8> passed_over_{};  // ranges, their ends not in them
   std::size_t next_passed_over_ = 0;
@@ -142,6 +147,7 @@ class Session {
   bool writing_ = false;
   bool going_away_ = false;
   bool ended_ = false;
+  bool lost_ = false;  // the other side is gone, or may be: nobody is left to be told anything
 };
 
 }  // namespace gateway::http::h2
