@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <boost/asio/error.hpp>
+#include <boost/asio/post.hpp>
 #include <utility>
 
 #include "net/linger.h"
@@ -274,11 +275,11 @@ void Session::wake(Outgoing& out) {
 }
 
 void Session::resume_ready() {
-  while (!ready_.empty()) {
-    std::vector<std::coroutine_handle<>> now;
-    now.swap(ready_);
-    for (const std::coroutine_handle<> each : now) each.resume();
-  }
+  if (std::exchange(resuming_, true)) return;
+  // Those who are resumed may add others.
+  for (std::size_t i = 0; i < ready_.size(); ++i) ready_[i].resume();
+  ready_.clear();
+  resuming_ = false;
 }
 
 // A stream that the other side passed over cannot be opened any more (RFC 9113, 5.1.1), which nghttp2 does not see: to it
@@ -416,7 +417,8 @@ void Session::widen(StreamId id) {
 void Session::flush() {
   if (writing_ || inside_) return;
   writing_ = true;
-  spawn(write_out());
+  // When all that has come in this turn of the loop has been looked at: answers of many streams leave in one write.
+  boost::asio::post(stream_.loop().io(), [this] { spawn(write_out()); });
 }
 
 // What nghttp2 has to send, up to a fair write.
@@ -452,7 +454,7 @@ Task<void> Session::write_out() {
       break;
     }
   }
-  out_ = std::string();  // an idle connection holds no buffers
+  if (open_streams_ == 0) out_ = std::string();  // an idle connection holds no buffers
   writing_ = false;
   if (nghttp2_session_want_read(session_) == 0 && nghttp2_session_want_write(session_) == 0) stream_.interrupt();
   if (writer_ended_) std::exchange(writer_ended_, nullptr).resume();

@@ -145,6 +145,7 @@ class Session {
   std::size_t next_passed_over_ = 0;
   bool inside_ = false;  // of nghttp2
   bool writing_ = false;
+  bool resuming_ = false;
   bool going_away_ = false;
   bool ended_ = false;
   bool lost_ = false;  // the other side is gone, or may be: nobody is left to be told anything
