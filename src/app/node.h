@@ -67,6 +67,7 @@ class Node {
   struct Secured final : tls::CertificateSource {
     explicit Secured(tls::ServerCertificatePtr shown) : certificate(std::move(shown)) {}
     [[nodiscard]] const tls::ServerCertificate* certificate_for(std::string_view /*server_name*/) const override { return certificate.get(); }
+    [[nodiscard]] tls::ServerCertificatePtr usual_certificate() const override { return certificate; }
     tls::ServerCertificatePtr certificate;
     std::unique_ptr<tls::ServerContext> context;
   };

@@ -85,6 +85,7 @@ class Worker final : tls::CertificateSource {
  private:
   void accepted(int descriptor, const net::SocketAddress& peer, const Listening& at);
   [[nodiscard]] const tls::ServerCertificate* certificate_for(std::string_view server_name) const override;
+  [[nodiscard]] tls::ServerCertificatePtr usual_certificate() const override { return options_.default_certificate; }
   void end_if_idle();
 
   const Options& options_;

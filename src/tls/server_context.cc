@@ -50,7 +50,8 @@ Result<std::unique_ptr<ServerContext>> ServerContext::make(const ServerOptions& 
   SSL_CTX_set_ex_data(context, self_index(), made.get());
   SSL_CTX_set_min_proto_version(context, options.suite.versions.least);
   SSL_CTX_set_max_proto_version(context, options.suite.versions.most);
-  SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
+  SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS |
+                                SSL_MODE_NO_AUTO_CHAIN);  // what is configured is what is shown: no search for issuers in each handshake
   SSL_CTX_set_read_ahead(context, 1);
   SSL_CTX_set_default_read_buffer_len(context, read_buffer_bytes);
   SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_IGNORE_UNEXPECTED_EOF | SSL_OP_SINGLE_ECDH_USE);
@@ -74,6 +75,16 @@ Result<std::unique_ptr<ServerContext>> ServerContext::make(const ServerOptions& 
     SSL_CTX_set_options(context, SSL_OP_NO_TICKET);
     SSL_CTX_set_num_tickets(context, 0);
   }
+  made->shown_ = source.usual_certificate();
+  if (made->shown_) {
+    for (const KeyPair& pair : made->shown_->pairs) {
+      if (SSL_CTX_use_certificate(context, pair.leaf.get()) != 1 || SSL_CTX_use_PrivateKey(context, pair.key.get()) != 1)
+        return failed("the default certificate");
+      for (const auto& issuer : pair.chain) {
+        if (SSL_CTX_add1_chain_cert(context, issuer.get()) != 1) return failed("the default certificate");
+      }
+    }
+  }
   SSL_CTX_set_tlsext_ticket_key_evp_cb(context, &ServerContext::seal_ticket);
   SSL_CTX_set_cert_cb(context, &ServerContext::choose_certificate, made.get());
   SSL_CTX_set_alpn_select_cb(context, &ServerContext::choose_protocol, made.get());
@@ -88,9 +99,12 @@ std::unique_ptr<Session> ServerContext::accept(int socket, bool http2) const {
 }
 
 int ServerContext::choose_certificate(SSL* ssl, void* self) {
+  auto& context = *static_cast<ServerContext*>(self);
   const char* name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
-  const ServerCertificate* found = static_cast<ServerContext*>(self)->source_.certificate_for(name != nullptr ? name : std::string_view{});
+  const ServerCertificate* found = context.source_.certificate_for(name != nullptr ? name : std::string_view{});
   if (found == nullptr) return 0;
+  // Each session begins with the usual one: to set another costs a check that its key is its own.
+  if (found == context.shown_.get()) return 1;
   SSL_certs_clear(ssl);
   for (const KeyPair& pair : found->pairs) {
     if (SSL_use_certificate(ssl, pair.leaf.get()) != 1 || SSL_use_PrivateKey(ssl, pair.key.get()) != 1) return 0;
@@ -137,7 +151,8 @@ int ServerContext::seal_ticket(SSL* ssl, unsigned char* name, unsigned char* iv,
   OSSL_PARAM parameters[] = {OSSL_PARAM_construct_octet_string(OSSL_MAC_PARAM_KEY, secret.data(), secret.size()),
                              OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0), OSSL_PARAM_construct_end()};
   if (EVP_MAC_CTX_set_params(mac, parameters) != 1) return -1;
-  return sealing == 0 && key != keys.begin() ? 2 : 1;
+  // RFC 8446, C.4: a ticket of TLS 1.3 is used once, so the next one is given.
+  return sealing == 0 && (key != keys.begin() || SSL_version(ssl) >= TLS1_3_VERSION) ? 2 : 1;
 }
 
 }  // namespace gateway::tls

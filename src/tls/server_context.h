@@ -21,6 +21,8 @@ class CertificateSource {
   virtual ~CertificateSource() = default;
   /// Never null. `server_name` as the client sent it; empty when it sent none. Valid until the caller returns to its loop.
   [[nodiscard]] virtual const ServerCertificate* certificate_for(std::string_view server_name) const = 0;
+  /// The one most clients are shown, if that can be said beforehand; null: none.
+  [[nodiscard]] virtual ServerCertificatePtr usual_certificate() const { return nullptr; }
 };
 
 /// What session tickets are sealed with. The first seals new ones, all of them open old ones.
@@ -63,6 +65,7 @@ class ServerContext {
   std::unique_ptr<SSL_CTX, ContextDeleter> context_;
   const CertificateSource& source_;
   TicketKeys keys_;
+  ServerCertificatePtr shown_;  // what sessions begin with
 };
 
 }  // namespace gateway::tls
