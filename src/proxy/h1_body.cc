@@ -9,9 +9,6 @@ namespace {
 using http::Framing;
 using http::h1::BodyDecoder;
 
-// Large enough that a big upload costs few system calls, small enough to have thousands at once.
-constexpr std::size_t stream_block_bytes = 65536;
-
 Error failed(BodyError error) { return Error{error, Origin::client, "reading the request body"}; }
 
 }  // namespace
@@ -95,6 +92,7 @@ Task<Result<std::string_view>> H1Body::read() {
   while (!complete_) {
     const BodyDecoder::Fed fed = decoder_->gather(client_.bytes(), client_.data().size());
     received_ += fed.payload.size();
+    if (!fed.payload.empty()) room_.note(fed.payload.size());
     if (fed.state == BodyDecoder::State::malformed) co_return failed(BodyError::malformed);
     if (limits_.max_bytes != 0 && received_ > limits_.max_bytes) co_return failed(BodyError::too_large);
     if (fed.state == BodyDecoder::State::done) complete_ = true;
@@ -105,7 +103,7 @@ Task<Result<std::string_view>> H1Body::read() {
     }
     client_.consume(fed.consumed);
     if (fed.state != BodyDecoder::State::need_more) continue;
-    if (!client_.reading()) client_.reserve(stream_block_bytes);
+    if (!client_.reading()) room_.prepare(client_);
     client_.expires_after(limits_.timeout);
     const Result<bool> more = co_await client_.more();
     if (!more) co_return Error{more.error().code, Origin::client, "reading the request body"};

@@ -6,6 +6,7 @@
 
 #include "http/h1/body_decoder.h"
 #include "net/stream.h"
+#include "proxy/body_room.h"
 #include "proxy/request_body.h"
 
 namespace gateway::proxy {
@@ -40,6 +41,7 @@ class H1Body final : public BodySource {
   net::Stream& client_;
   Limits limits_;
   std::optional<http::h1::BodyDecoder> decoder_;
+  BodyRoom room_;
   std::size_t consume_next_ = 0;  // bytes of the stream that the last piece covered
   std::uint64_t received_ = 0;
   bool complete_ = true;

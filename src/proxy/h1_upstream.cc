@@ -12,7 +12,7 @@ using http::h1::BodyDecoder;
 using http::h1::HeadState;
 
 constexpr std::size_t max_response_head_bytes = 65536;
-constexpr std::size_t stream_block_bytes = 65536;
+constexpr std::size_t largest_kept_answer = 65536;  // with its head, in one block
 constexpr unsigned max_interim_responses = 32;
 
 Error upstream_error(boost::system::error_code code, const char* doing) { return Error{code, Origin::upstream, doing}; }
@@ -74,7 +74,7 @@ void H1Upstream::begin_body(http::ResponseHead& head) {
   const std::size_t head_bytes = parser_.consumed();
   const std::size_t buffered = stream_.data().size() - head_bytes;
   framing_ = head.framing;
-  if (framing_.kind == Framing::Kind::length && buffered >= framing_.length && buffered < stream_block_bytes) {
+  if (framing_.kind == Framing::Kind::length && buffered >= framing_.length && buffered < largest_kept_answer) {
     whole_ = stream_.data().substr(head_bytes, static_cast<std::size_t>(framing_.length));
     request_.response_block = stream_.take_block(head_bytes + whole_.size());
     return;
@@ -94,6 +94,7 @@ Result<UpstreamSide::Piece> H1Upstream::poll() {
   if (framing_.kind == Framing::Kind::until_close) {
     const std::string_view payload = stream_.data();
     consume_next_ = payload.size();
+    if (!payload.empty()) room_.note(payload.size());
     done_ = stream_.ended();
     return Piece{payload, done_};
   }
@@ -101,12 +102,13 @@ Result<UpstreamSide::Piece> H1Upstream::poll() {
   if (fed.state == BodyDecoder::State::malformed) return malformed("reading the response body");
   done_ = fed.state == BodyDecoder::State::done;
   consume_next_ = fed.consumed;
+  if (!fed.payload.empty()) room_.note(fed.payload.size());
   return Piece{fed.payload, done_};
 }
 
 bool H1Upstream::has_arrived() {
   release_piece();
-  if (head_taken_ && !stream_.reading()) stream_.reserve(stream_block_bytes);
+  if (head_taken_ && !stream_.reading()) room_.prepare(stream_);
   return net::Stream::More(stream_).await_ready();
 }
 

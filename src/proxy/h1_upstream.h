@@ -6,6 +6,7 @@
 #include "http/h1/body_decoder.h"
 #include "http/h1/response_parser.h"
 #include "net/stream.h"
+#include "proxy/body_room.h"
 #include "proxy/request.h"
 #include "proxy/upstream_side.h"
 
@@ -45,6 +46,7 @@ class H1Upstream final : public UpstreamSide {
   unsigned interim_ = 0;  // answers before the final one
   http::Framing framing_;
   std::optional<http::h1::BodyDecoder> decoder_;
+  BodyRoom room_;
   http::Headers trailers_;
   std::string_view whole_;  // the body, when all of it came with the head
   std::size_t consume_next_ = 0;

@@ -95,9 +95,7 @@ void* H2Connection::begin_stream(StreamId id) {
   return clients_.back().get();
 }
 
-bool H2Connection::take_field(void* stream, std::string_view name, std::string_view value) {
-  return client_of(stream).take_field(name, value);
-}
+bool H2Connection::take_field(void* stream, std::string_view name, std::string_view value) { return client_of(stream).take_field(name, value); }
 
 void H2Connection::end_head(void* stream, bool end_of_stream) {
   H2Client& client = client_of(stream);
