@@ -207,6 +207,22 @@ def test_probes_show_the_certificate_of_the_upstream(gateway, certificate):
         assert refused.status == 400 and refused.json["code"] == 4
 
 
+@pytest.mark.parametrize("how", ["stop", "stop_gracefully"])
+def test_probes_that_hang_hold_up_no_end(private, how):
+    silent = [RawUpstream(lambda peer: peer.wait_closed()) for _ in range(5)]
+    gateway = private()
+    try:
+        balance(gateway, silent, healthchecks={"active": {**ACTIVE, "timeout": 60}})
+        gateway.create("/upstreams/backend/targets", target="slow.invalid:80")
+        silent[0].peer()
+        started = time.monotonic()
+        assert getattr(gateway, how)() == 0
+        assert time.monotonic() - started < 3
+    finally:
+        for each in silent:
+            each.stop()
+
+
 def test_probes_end_with_their_upstream(gateway, upstream):
     origin = upstream(plain(b"ok"))
     balance(gateway, [origin], healthchecks={"active": ACTIVE})

@@ -106,7 +106,7 @@ void Node::shut_down(bool gracefully) {
   if (admin_server_) admin_server_->stop();
   if (status_server_) status_server_->stop();
   // Requests in flight may still need to know which peers are well.
-  if (directory_ && (!gracefully || again)) directory_->stop();
+  if (directory_ && (!gracefully || again)) directory_->stop([this] { end_if_idle(); });
   notify_service_manager("STOPPING=1");
   for (const auto& plane : planes_) gracefully && !again ? plane->drain(settings_.shutdown_timeout) : plane->stop();
   if (!gracefully || again) {
@@ -138,7 +138,7 @@ void Node::worker_ended(DataPlane& plane) {
 
 void Node::end_if_idle() {
   if (!ending_ || !planes_.empty()) return;
-  if (directory_) directory_->stop();
+  if (directory_) directory_->stop([this] { end_if_idle(); });
   const bool busy = (admin_server_ && !admin_server_->idle()) || (status_server_ && !status_server_->idle()) || (directory_ && !directory_->idle());
   if (!busy) control_.stop();
 }

@@ -79,7 +79,8 @@ void Directory::flush() {
 }
 
 void Directory::set_dns(const net::Resolver::Options& dns) {
-  resolver_ = std::make_shared<net::Resolver>(loop_, dns);
+  // Those who wait for the old one ask the new one.
+  std::exchange(resolver_, std::make_shared<net::Resolver>(loop_, dns))->cancel();
   for (const auto& [id, managed] : upstreams_) {
     for (auto& [target, entry] : managed->targets) entry.due = {};
     managed->names_due = {};
@@ -257,7 +258,7 @@ Task<void> Directory::look_up_target(ManagedPtr managed, Uuid target) {
   const auto before = managed->targets.find(target);
   if (stopped_ || managed->gone || before == managed->targets.end()) {
     if (before != managed->targets.end()) before->second.looking = false;
-    --under_way_;
+    end_one();
     co_return;
   }
   const std::string host = before->second.target.name;
@@ -265,14 +266,15 @@ Task<void> Directory::look_up_target(ManagedPtr managed, Uuid target) {
   const std::shared_ptr<net::Resolver> resolver = resolver_;
   const Result<net::Resolver::Answer> answer = co_await resolver->resolve_all(host, port);
   // It may have been replaced meanwhile, and must not end in the middle of its own work.
-  if (resolver != resolver_) loop_.post([resolver] {});
-  --under_way_;
+  const bool replaced = resolver != resolver_;
+  if (replaced) loop_.post([resolver] {});
+  end_one();
   const auto at = managed->targets.find(target);
   if (stopped_ || managed->gone || at == managed->targets.end()) co_return;
   Entry& entry = at->second;
   entry.looking = false;
-  // The target may have become another one in the meantime.
-  if (entry.target.name != host || entry.target.port != port) {
+  // The target may have become another one in the meantime, or there are other name servers.
+  if (entry.target.name != host || entry.target.port != port || (replaced && !answer)) {
     managed->names_due = {};
     co_return;
   }
@@ -441,12 +443,18 @@ Task<void> Directory::work_off(std::shared_ptr<Queue> queue) {
       case Finding::Kind::aborted: break;
     }
   }
-  --under_way_;
+  end_one();
   if (--queue->running == 0) ((*queue->managed).*(queue->round)).running = false;
 }
 
-void Directory::stop() {
+void Directory::end_one() {
+  --under_way_;
+  if (stopped_ && idle() && ended_) loop_.post(std::exchange(ended_, nullptr));
+}
+
+void Directory::stop(std::function<void()> ended) {
   if (std::exchange(stopped_, true)) return;
+  if (!idle()) ended_ = std::move(ended);
   timer_.clear();
   prober_.abort();
   resolver_->cancel();

@@ -52,10 +52,10 @@ class Directory final : public HealthBook {
   [[nodiscard]] std::optional<UpstreamHealth> health(const Uuid& upstream) const override;
   [[nodiscard]] std::string mark(const entity::Target& target, const std::string& address, bool healthy) override;
 
-  /// Ends look-ups and probes; nothing is published any more.
-  void stop();
+  /// Ends look-ups and probes; nothing is published any more. `ended` is called, soon, if that takes a while: when idle().
+  void stop(std::function<void()> ended);
   /// After stop(): nothing is under way.
-  [[nodiscard]] bool idle() const noexcept { return under_way_ == 0 && prober_.idle(); }
+  [[nodiscard]] bool idle() const noexcept { return under_way_ == 0; }
 
  private:
   struct Address {
@@ -113,6 +113,8 @@ class Directory final : public HealthBook {
   };
 
   void tick();
+  /// A look-up or a sender of probes has ended.
+  void end_one();
   void touch(const ManagedPtr& managed);
   void rebuild(const ManagedPtr& managed);
   void refresh(const ManagedPtr& managed, Steady::time_point now);
@@ -135,7 +137,8 @@ class Directory final : public HealthBook {
   std::unordered_map<Uuid, Uuid> upstream_of_;  // by target
   std::vector<ManagedPtr> dirty_;
   Steady::time_point next_cleaning_{};
-  std::size_t under_way_ = 0;
+  std::size_t under_way_ = 0;  // look-ups and senders of probes
+  std::function<void()> ended_;
   bool flushing_ = false;
   bool stopped_ = false;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // for what is posted

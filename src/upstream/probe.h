@@ -34,7 +34,6 @@ class Prober {
 
   /// Ends all probes under way, as `aborted`, soon.
   void abort() noexcept;
-  [[nodiscard]] bool idle() const noexcept { return streams_.empty(); }
 
  private:
   /// Null: it cannot be made.
