@@ -1,6 +1,7 @@
 #include "entity/upstream.h"
 
 #include <algorithm>
+#include <cctype>
 
 #include "entity/fields.h"
 #include "entity/types.h"
@@ -11,7 +12,6 @@ namespace {
 
 using schema::Check;
 using schema::Json;
-using schema::Pattern;
 
 const std::vector<Json> hash_inputs = {"none", "consumer", "ip", "header", "cookie", "path", "query_arg", "uri_capture"};
 const Json good_statuses = {200, 201, 202, 203, 204, 205, 206, 207, 208, 226, 300, 301, 302, 303, 304, 305, 306, 307, 308};

@@ -1,5 +1,6 @@
 // How a row becomes an Upstream.
 
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "entity/upstream.h"
@@ -31,7 +32,7 @@ class Part {
   }
   [[nodiscard]] milliseconds seconds(const char* name, milliseconds otherwise) const {
     const Json& value = member(name);
-    return value.is_number() ? milliseconds(static_cast<std::int64_t>(value.get<double>() * 1000 + 0.5)) : otherwise;
+    return value.is_number() ? milliseconds(std::llround(value.get<double>() * 1000)) : otherwise;
   }
   template <class T>
   [[nodiscard]] T count(const char* name, T otherwise) const {

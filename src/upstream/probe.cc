@@ -22,7 +22,7 @@ Finding failure_of(const Error& error) {
 
 std::string request_text(const Checks& checks, const std::string& host) {
   std::string text = "GET " + checks.http_path + " HTTP/1.0\r\n";
-  for (const auto& [name, value] : checks.headers) text += name + ": " + value + "\r\n";
+  for (const auto& [name, value] : checks.headers) text.append(name).append(": ").append(value).append("\r\n");
   return text + "Host: " + host + "\r\n\r\n";
 }
 
