@@ -1,9 +1,9 @@
 #include "tls/session.h"
 
-#include <openssl/bio.h>
-#include <openssl/err.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <openssl/bio.h>
+#include <openssl/err.h>
 #include <openssl/x509_vfy.h>
 #include <sys/socket.h>
 

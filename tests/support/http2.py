@@ -135,7 +135,7 @@ class Http2:
                 self.take(0)
             else:
                 self.take()
-            if self.answers[stream].over:
+            if view and self.answers[stream].over:
                 return False
         if trailers:
             self.h2.send_headers(stream, trailers, end_stream=True)

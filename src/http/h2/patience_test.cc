@@ -10,7 +10,7 @@ using std::chrono::seconds;
 
 int taken_before_the_end(Patience& patience, Steady::time_point now) {
   int count = 0;
-  while (patience.take(now)) ++count;
+  while (patience.take(1, now)) ++count;
   return count;
 }
 
@@ -30,7 +30,7 @@ TEST(Patience, GrowsBackWithTime) {
 TEST(Patience, IsNotUsedUpByWhatComesSlowly) {
   Steady::time_point now{};
   Patience patience(10, 50, now);
-  for (int i = 0; i < 10000; ++i, now += std::chrono::milliseconds(25)) ASSERT_TRUE(patience.take(now));
+  for (int i = 0; i < 10000; ++i, now += std::chrono::milliseconds(25)) ASSERT_TRUE(patience.take(1, now));
 }
 
 TEST(Patience, IsGivenBackUpToItsMeasureOnly) {

@@ -39,23 +39,14 @@ struct Session::Callbacks {
     Session& me = self(user);
     switch (head->type) {
       case NGHTTP2_CONTINUATION:
-        if (head->length == 0) me.charge(me.patience_, "CONTINUATION frames");
+        if (head->length > 0) ++me.useful_frames_;
         if (++me.continuations_ > max_continuations) me.guilty_of_ = "CONTINUATION frames";
         break;
       case NGHTTP2_HEADERS:
         me.continuations_ = me.block_bytes_ = 0;
         if (me.limits_.server && !me.may_open(head->stream_id)) return NGHTTP2_ERR_CALLBACK_FAILURE;
         break;
-      case NGHTTP2_DATA:
-        if (head->length == 0 && (head->flags & NGHTTP2_FLAG_END_STREAM) == 0) me.charge(me.patience_, "empty DATA frames");
-        break;
-      case NGHTTP2_RST_STREAM: me.charge(me.patience_, "resets"); break;
-      case NGHTTP2_SETTINGS: me.charge(me.patience_, "SETTINGS frames"); break;
-      case NGHTTP2_PING: me.charge(me.pings_, "PING frames"); break;
-      case NGHTTP2_PRIORITY: me.charge(me.patience_, "PRIORITY frames"); break;
-      case NGHTTP2_WINDOW_UPDATE: me.charge(me.patience_, "WINDOW_UPDATE frames"); break;
-      case NGHTTP2_GOAWAY: break;
-      default: me.charge(me.patience_, "frames of unknown types"); break;
+      default: break;
     }
     return me.guilty_of_ == nullptr ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
   }
@@ -75,7 +66,7 @@ struct Session::Callbacks {
     Session& me = self(user);
     // A few bytes can stand for many (RFC 7541, 6.1): a little over the limit is answered, much more is not read on.
     me.block_bytes_ += name_size + value_size + bytes_per_field;
-    if (me.block_bytes_ > me.limits_.header_bytes) me.charge(me.patience_, "fields in its heads");
+    if (me.block_bytes_ > me.limits_.header_bytes) me.charge(me.patience_, 1, "fields in its heads");
     if (me.guilty_of_ != nullptr) return NGHTTP2_ERR_CALLBACK_FAILURE;
     void* stream = stream_of(me, frame->hd.stream_id);
     if (stream == nullptr) return 0;
@@ -97,9 +88,12 @@ struct Session::Callbacks {
     if (stream == nullptr) return 0;
     const bool end = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
     if (frame->hd.type == NGHTTP2_HEADERS) {
+      ++me.useful_frames_;
       me.end_head(stream, end);
     } else {
-      me.patience_.give(static_cast<double>(frame->hd.length) / bytes_per_patience);
+      const std::size_t payload = frame->hd.length - frame->data.padlen;
+      if (end || payload > 0) ++me.useful_frames_;
+      me.patience_.give(static_cast<double>(payload) / bytes_per_patience);
     }
     if (end) me.end_body(stream);
     return 0;
@@ -184,7 +178,7 @@ struct Session::Callbacks {
       case NGHTTP2_FLOW_CONTROL_ERROR:
       case NGHTTP2_STREAM_CLOSED:
       case NGHTTP2_FRAME_SIZE_ERROR:
-      case NGHTTP2_REFUSED_STREAM: me.charge(me.patience_, "streams that had to be reset"); break;
+      case NGHTTP2_REFUSED_STREAM: me.charge(me.patience_, 1, "streams that had to be reset"); break;
       default: break;
     }
     return 0;
@@ -215,7 +209,8 @@ Session::Session(net::Stream& stream, const Limits& limits)
       patience_(most_patience, patience_per_second, Steady::now()),
       pings_(most_patience, patience_per_second, Steady::now()),
       goodbye_(
-          stream.loop().deadlines(), [](void* self) { static_cast<Session*>(self)->say_goodbye(); }, this) {
+          stream.loop().deadlines(), [](void* self) { static_cast<Session*>(self)->say_goodbye(); }, this),
+      frames_(limits.server ? NGHTTP2_CLIENT_MAGIC_LEN : 0) {
   nghttp2_option* option = nullptr;
   nghttp2_option_new(&option);
   nghttp2_option_set_no_auto_window_update(option, 1);
@@ -249,8 +244,35 @@ nghttp2_nv Session::field(std::string_view name, std::string_view value) noexcep
           value.size(), NGHTTP2_NV_FLAG_NONE};
 }
 
-void Session::charge(Patience& patience, const char* what) {
-  if (!patience.take(Steady::now()) && guilty_of_ == nullptr) guilty_of_ = what;
+void Session::charge(Patience& patience, double amount, const char* what) {
+  if (!patience.take(amount, Steady::now()) && guilty_of_ == nullptr) guilty_of_ = what;
+}
+
+// All frames but those that have carried something. The log names the kind there were most of.
+void Session::charge_for_frames(const FrameCount::Seen& seen) {
+  static constexpr std::array<const char*, FrameCount::types> names = {"empty DATA frames",
+                                                                       "HEADERS frames",
+                                                                       "PRIORITY frames",
+                                                                       "resets",
+                                                                       "SETTINGS frames",
+                                                                       "PUSH_PROMISE frames",
+                                                                       "PING frames",
+                                                                       "GOAWAY frames",
+                                                                       "WINDOW_UPDATE frames",
+                                                                       "CONTINUATION frames",
+                                                                       "frames of unknown types"};
+  constexpr std::size_t ping = NGHTTP2_PING;
+  double others = 0;
+  std::size_t most = 0;
+  for (std::size_t type = 0; type < seen.size(); ++type) {
+    if (type == ping) continue;
+    others += seen[type];
+    if (seen[type] > seen[most]) most = type;
+  }
+  if (seen[ping] > 0) charge(pings_, seen[ping], names[ping]);
+  const double useless = others - std::exchange(useful_frames_, 0);
+  if (useless > 0) charge(patience_, useless, names[most]);
+  if (useless < 0) patience_.give(-useless);
 }
 
 void Session::end_for(const char* crime) {
@@ -307,6 +329,7 @@ Task<void> Session::run() {
     if (!stream_.data().empty()) {
       const std::string_view bytes = stream_.data();
       const int result = feed(bytes);
+      charge_for_frames(frames_.count(bytes));
       stream_.consume(bytes.size());
       const std::size_t waiting = nghttp2_session_get_outbound_queue_size(session_);
       if (guilty_of_ != nullptr) {

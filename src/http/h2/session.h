@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/task.h"
+#include "http/h2/frame_count.h"
 #include "http/h2/patience.h"
 #include "http/headers.h"
 #include "net/deadline.h"
@@ -119,8 +120,9 @@ class Session {
   class WriterEnd;
   void wake(Outgoing& out);
   void say_goodbye();
-  /// One more frame that only costs: the connection ends when it was one too many.
-  void charge(Patience& patience, const char* what);
+  /// For what only costs: the connection ends when it was too much.
+  void charge(Patience& patience, double amount, const char* what);
+  void charge_for_frames(const FrameCount::Seen& seen);
   bool may_open(StreamId id);
   void end_for(const char* crime);
   Task<void> write_out();
@@ -138,8 +140,10 @@ class Session {
   Patience pings_;  // apart: who streams small messages may measure the way with each of them (gRPC does)
   std::size_t open_streams_ = 0;
   net::Deadline goodbye_;  // how long requests may still be on their way after the first GOAWAY
+  FrameCount frames_;
+  double useful_frames_ = 0;  // of those that have come in, since they were last charged for
   std::size_t continuations_ = 0;
-  std::size_t block_bytes_ = 0;  // of the header block that is coming, as RFC 9113, 6.5.2, counts them
+  std::size_t block_bytes_ = 0;                                 // of the header block that is coming, as RFC 9113, 6.5.2, counts them
   StreamId newest_ = -1;                                        // of those the other side opened
   std::array<std::pair<StreamId, StreamId>, 8> passed_over_{};  // ranges, their ends not in them
   std::size_t next_passed_over_ = 0;

@@ -1,0 +1,108 @@
+"""TLS clients on which the test decides what happens between records."""
+
+import hashlib
+import socket
+import ssl
+
+from .http2 import tls_context
+from .wire import TIMEOUT, Reader
+
+
+class TlsClient:
+    """HTTP/1.1 over TLS. `session` is one to resume; `proxy` is sent before the handshake."""
+
+    def __init__(self, address, name="gate.test", context=None, session=None, alpn=("http/1.1",), version=None, proxy=b"", timeout=TIMEOUT,
+                 receive_buffer=None):
+        raw = socket.socket()
+        raw.settimeout(timeout)
+        if receive_buffer:
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        raw.connect(address)
+        raw.sendall(proxy)
+        self.context = context or tls_context(alpn, version)
+        # An end without close_notify is an error here.
+        self.sock = self.context.wrap_socket(raw, server_hostname=name, session=session, suppress_ragged_eofs=False)
+        self.reader = Reader(self.sock)
+
+    @property
+    def digest(self):
+        """SHA-256 of the certificate that was shown."""
+        return hashlib.sha256(self.sock.getpeercert(binary_form=True)).hexdigest()
+
+    def send(self, data):
+        self.sock.sendall(data)
+        return self
+
+    def answer(self, method="GET"):
+        return self.reader.answer(method)
+
+    def ask(self, data, method=None):
+        self.send(data)
+        return self.answer(method or data.split(b" ", 1)[0].decode("latin-1"))
+
+    def close(self):
+        self.sock.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+class Records:
+    """TLS apart from its socket: the test sends the records when and how it likes."""
+
+    def __init__(self, address, name="gate.test", context=None):
+        self.sock = socket.create_connection(address, timeout=TIMEOUT)
+        self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = (context or tls_context(("http/1.1",))).wrap_bio(self.incoming, self.outgoing, server_hostname=name)
+        while True:
+            try:
+                self.tls.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                self.sock.sendall(self.outgoing.read())
+                self.incoming.write(self.sock.recv(65536))
+        self.sock.sendall(self.outgoing.read())
+
+    def seal(self, data):
+        self.tls.write(data)
+        return self.outgoing.read()
+
+    def close_notify(self):
+        """The record that says that nothing follows."""
+        try:
+            self.tls.unwrap()
+        except ssl.SSLError:
+            pass
+        return self.outgoing.read()
+
+    def rest(self):
+        """All that comes until the end of the connection."""
+        out = b""
+        while True:
+            try:
+                data = self.tls.read(65536)
+                if not data:
+                    return out
+                out += data
+            except ssl.SSLWantReadError:
+                came = self.sock.recv(65536)
+                if not came:
+                    return out
+                self.incoming.write(came)
+            except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
+                return out
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.sock.close()
+
+
+def shown(address, name, **more):
+    """Which certificate is shown for a name."""
+    with TlsClient(address, name, **more) as client:
+        return client.digest
