@@ -52,8 +52,10 @@ bool parse_line(std::string_view line, ProxyHeader& out) {
 }
 
 ProxyHeader parse_v1(std::string_view bytes) {
-  const std::size_t end = bytes.substr(0, longest_v1).find("\r\n");
+  const std::size_t end = bytes.substr(0, longest_v1).find_first_of("\r\n");
   if (end == std::string_view::npos) return bytes.size() >= longest_v1 ? malformed() : ProxyHeader{};
+  if (end + 1 == bytes.size() && bytes[end] == '\r') return bytes.size() >= longest_v1 ? malformed() : ProxyHeader{};
+  if (bytes.substr(end, 2) != "\r\n" || end + 2 > longest_v1) return malformed();
   ProxyHeader header;
   if (!parse_line(bytes.substr(beginning_v1.size(), end - beginning_v1.size()), header)) return malformed();
   header.state = ProxyHeader::State::complete;

@@ -178,7 +178,8 @@ net::Layer::Moved Session::read(char* into, std::size_t room) noexcept {
       continue;
     }
     const Moved moved = outcome(result);
-    // What came before an end or an error is given out first; the next read meets it again.
+    // What came before an end or an error is given out first; the next read meets it again, and must not wait for the socket.
+    end_met_ = moved.state == State::ended || moved.state == State::failed;
     if (total > 0) return {State::moved, total, moved.state == State::wait_to_read && drained_};
     return moved;
   }

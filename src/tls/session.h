@@ -36,7 +36,7 @@ class Session final : public net::Layer {
   Moved open() noexcept override;
   Moved read(char* into, std::size_t room) noexcept override;
   Moved write(const Pieces& pieces) noexcept override;
-  [[nodiscard]] bool holds_input() const noexcept override { return !early_.empty() || SSL_has_pending(ssl_.get()) == 1; }
+  [[nodiscard]] bool holds_input() const noexcept override { return !early_.empty() || end_met_ || SSL_has_pending(ssl_.get()) == 1; }
   void say_end() noexcept override;
   [[nodiscard]] boost::system::error_code error() const noexcept override { return error_; }
 
@@ -64,6 +64,7 @@ class Session final : public net::Layer {
   TicketPtr ticket_;
   boost::system::error_code error_;
   bool drained_ = false;
+  bool end_met_ = false;
   bool open_ = false;
   bool end_said_ = false;
 };

@@ -22,6 +22,8 @@ constexpr std::size_t bytes_per_field = 32;
 // CONTINUATION frames of one header block: header_bytes fit into a few.
 constexpr std::size_t max_continuations = 32;
 constexpr std::size_t write_bytes = 65536;
+constexpr std::size_t small_read = 4096;
+constexpr std::size_t large_read = 16384;
 // Frames that wait to be sent, for each stream and in all: more are waiting only when the other side asks and does not read.
 constexpr std::size_t frames_per_stream = 8;
 constexpr std::size_t frames_in_all = 1000;
@@ -325,12 +327,14 @@ int Session::feed(std::string_view bytes) {
 
 Task<void> Session::run() {
   flush();
+  std::size_t came = 0;  // with the last read
   while (!ended_) {
     if (!stream_.data().empty()) {
       const std::string_view bytes = stream_.data();
       const int result = feed(bytes);
       charge_for_frames(frames_.count(bytes));
-      stream_.consume(bytes.size());
+      came = bytes.size();
+      stream_.consume(came);
       const std::size_t waiting = nghttp2_session_get_outbound_queue_size(session_);
       if (guilty_of_ != nullptr) {
         end_for(guilty_of_);
@@ -349,7 +353,8 @@ Task<void> Session::run() {
       continue;
     }
     if (nghttp2_session_want_read(session_) == 0 && nghttp2_session_want_write(session_) == 0 && !writing_) break;
-    if (!stream_.reading()) stream_.reserve(16384);
+    // A larger block for a body that comes; not for waiting, which may be long.
+    if (!stream_.reading()) came < small_read ? stream_.release_block() : stream_.reserve(large_read);
     const Result<bool> more = co_await stream_.more();
     if (more && (*more || !stream_.data().empty())) continue;
     // Unless it was the writer that ended the wait: all is said.
