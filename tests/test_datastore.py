@@ -140,3 +140,19 @@ def test_a_plugin_in_use_must_be_among_those_that_run(private):
     assert "correlation-id plugin is in use but not enabled" in gateway.log("output.log")
     gateway.settings["plugins"] = "bundled"
     gateway.start()
+
+
+def test_what_another_process_writes_to_the_same_file_is_followed(private, echo):
+    from support.gateway import Gateway
+    one = private(db_update_frequency=1)
+    other = Gateway({"db_update_frequency": 1})
+    (other.prefix / "sluice.db").symlink_to(one.prefix / "sluice.db")
+    try:
+        other.start()
+        keyed(one, echo)
+        eventually(lambda: other.get("/?apikey=k").status == 200, "what was written at the first, in force at the second")
+        key = one.admin("GET", "/consumers/c/key-auth").json["data"][0]["id"]
+        assert other.admin("DELETE", f"/consumers/c/key-auth/{key}").status == 204
+        eventually(lambda: one.get("/?apikey=k").status == 401, "what was removed at the second, gone at the first")
+    finally:
+        other.discard()

@@ -20,7 +20,9 @@ class Writer {
  public:
   using Changed = std::function<void(const std::vector<store::Change>&)>;
 
-  Writer(store::Store& store, BlockingPool& pool, Changed changed) : store_(store), pool_(pool), changed_(std::move(changed)) {}
+  /// `seen`: the last change that has been taken over already (Store::last_change).
+  Writer(store::Store& store, BlockingPool& pool, std::int64_t seen, Changed changed)
+      : store_(store), pool_(pool), changed_(std::move(changed)), seen_(seen) {}
 
   /// Holds the door until destroyed.
   class Pass {
@@ -51,12 +53,16 @@ class Writer {
   /// With a pass in hand. What was committed is on its way to the workers when it returns.
   Task<Result<store::Outcome>> write(std::vector<store::Write> writes);
 
+  /// Hands out what others have committed to the same datastore since the last time. Errors: the datastore's.
+  Task<Status> follow(Changed others);
+
  private:
   void leave();
 
   store::Store& store_;
   BlockingPool& pool_;
   Changed changed_;
+  std::int64_t seen_;
   bool busy_ = false;
   std::deque<std::coroutine_handle<>> waiting_;
 };

@@ -160,7 +160,7 @@ Result<std::unique_ptr<Node::Secured>> Node::secure(const std::vector<Listen>& a
 }
 
 Status Node::start_interfaces() {
-  writer_.emplace(*store_, *pool_, [this](const std::vector<store::Change>& changes) {
+  writer_.emplace(*store_, *pool_, loaded_change_, [this](const std::vector<store::Change>& changes) {
     // First, so that one snapshot has both, the upstream and the service that names it.
     tell_upstreams(changes, *directory_);
     publisher_->changed(changes);

@@ -119,6 +119,10 @@ Status Node::open_store() {
 }
 
 Status Node::build_configuration() {
+  // Before anything is read: what is committed meanwhile is met again.
+  const Result<std::int64_t> last = store_->last_change();
+  if (!last) return last.error();
+  loaded_change_ = *last;
   std::vector<std::string> unknown;
   plugins_ = chosen_plugins(settings_.plugins, unknown);
   if (!unknown.empty()) return refused("setting plugins: no plugin '" + unknown.front() + "' in this build");
@@ -213,7 +217,20 @@ void Node::rotate_ticket_keys() {
   }
 }
 
+// Another process may write to the same datastore.
+Task<void> Node::follow_others() {
+  const Status followed = co_await writer_->follow([this](const std::vector<store::Change>& changes) {
+    tell_upstreams(changes, *directory_);
+    publisher_->changed(changes);
+    // What a row was before is not told: values that were looked up by it would stay.
+    population_->clear();
+  });
+  if (!followed) log::error("{}", followed.error().to_string());
+  following_ = false;
+}
+
 void Node::every_second() {
+  if (seconds_ % settings_.db_update_frequency.count() == 0 && !std::exchange(following_, true)) spawn(follow_others());
   constexpr unsigned seconds_between_ticket_keys = 3600;
   if (seconds_ % seconds_between_ticket_keys == seconds_between_ticket_keys - 1) rotate_ticket_keys();
   admin_log_->flush();

@@ -62,6 +62,7 @@ class Node {
   void publish(const snapshot::SnapshotPtr& next);
   void every_second();
   void rotate_ticket_keys();
+  Task<void> follow_others();
 
   /// What an interface of the node's own speaks TLS with: one certificate for every name.
   struct Secured final : tls::CertificateSource {
@@ -111,6 +112,8 @@ class Node {
   bool draining_ = false;  // told through the status interface
   bool ending_ = false;
   bool expiring_ = false;
+  bool following_ = false;
+  std::int64_t loaded_change_ = 0;  // the last one before the configuration was read
 };
 
 }  // namespace gateway::app

@@ -143,6 +143,7 @@ Settings load_settings(const Sources& sources) {
   out.plugins = split_list(read.text("plugins"));
   out.admin_max_body_bytes = read.size("admin_max_body_size");
   out.shutdown_timeout = read.duration("shutdown_timeout");
+  out.db_update_frequency = std::max(std::chrono::seconds(1), std::chrono::ceil<std::chrono::seconds>(read.duration("db_update_frequency")));
   out.db_cache_ttl = std::chrono::ceil<std::chrono::seconds>(read.duration("db_cache_ttl"));
   out.db_cache_neg_ttl = read.text("db_cache_neg_ttl").empty() ? out.db_cache_ttl : std::chrono::ceil<std::chrono::seconds>(read.duration("db_cache_neg_ttl"));
   return out;

@@ -33,6 +33,7 @@ struct Settings {
   std::optional<Uuid> node_id;
   bool traditional_router = false;
   std::vector<std::string> plugins;                           ///< names; "bundled" stands for all
+  std::chrono::seconds db_update_frequency{5};                ///< between looks at what others have written
   std::chrono::seconds db_cache_ttl{0}, db_cache_neg_ttl{0};  ///< zero: until it changes
   std::size_t admin_max_body_bytes = 10 << 20;
   std::chrono::milliseconds shutdown_timeout{0};  ///< how long requests in flight may go on; zero: as they like
