@@ -12,6 +12,9 @@ namespace {
 
 using http::h2::StreamId;
 
+// Long enough that a busy client's connection never rests.
+constexpr std::chrono::milliseconds rest_after{2000};
+
 http::h2::Session::Limits limits_of(const Options& options) {
   http::h2::Session::Limits limits;
   limits.streams = options.http2_streams;
@@ -40,7 +43,9 @@ H2Connection::H2Connection(Connection& connection)
     : Session(connection.stream(), limits_of(connection.worker().options())),
       connection_(connection),
       idle_due_(
-          worker().loop().deadlines(), [](void* self) { static_cast<H2Connection*>(self)->say_farewell(); }, this) {}
+          worker().loop().deadlines(), [](void* self) { static_cast<H2Connection*>(self)->say_farewell(); }, this),
+      rest_due_(
+          worker().loop().deadlines(), [](void* self) { static_cast<H2Connection*>(self)->rest(); }, this) {}
 
 H2Connection::~H2Connection() = default;
 
@@ -48,6 +53,7 @@ Task<void> H2Connection::serve() {
   wait_for_streams();
   co_await run();
   idle_due_.clear();
+  rest_due_.clear();
   if (clients_.empty()) worker().count_waiting(-1);
   // Requests that nothing was done about yet go at once, the others when they have seen that nobody waits for them.
   starting_.clear();
@@ -75,6 +81,7 @@ void H2Connection::wait_for_streams() noexcept {
   const Options& options = worker().options();
   worker().count_waiting(1);
   stream().never_expires();
+  rest_due_.set(rest_after);
   idle_due_.set(connection_.facts().requests == 0 ? options.head_timeout : options.idle_timeout);
 }
 
@@ -87,6 +94,7 @@ void* H2Connection::begin_stream(StreamId id) {
   if (clients_.empty()) {
     worker().count_waiting(-1);
     idle_due_.clear();
+    rest_due_.clear();
   }
   ++connection_.facts().requests;
   auto client = std::make_unique<H2Client>(*this, id);

@@ -63,6 +63,7 @@ class H2Connection final : public Codec, public http::h2::Session {
   std::vector<H2Client*> starting_;
   std::coroutine_handle<> waiting_for_end_;
   net::Deadline idle_due_;
+  net::Deadline rest_due_;
   unsigned wide_ = 0;
   bool draining_ = false;
 };

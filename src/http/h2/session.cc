@@ -1,8 +1,11 @@
 #include "http/h2/session.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <boost/asio/error.hpp>
 #include <boost/asio/post.hpp>
+#include <cstdlib>
 #include <utility>
 
 #include "net/linger.h"
@@ -205,6 +208,37 @@ struct Session::Callbacks {
   }
 };
 
+// nghttp2 holds a buffer for the largest frame as long as a session lives. On pages of its own, its memory can be given back
+// while nothing is sent.
+struct Session::Memory {
+  static constexpr std::size_t page = 4096;
+  static constexpr std::size_t frame_buffer = 5 * page;
+
+  static bool is_frame_buffer(std::size_t size) noexcept { return size > frame_buffer - page && size <= frame_buffer; }
+
+  static void* take(std::size_t size, void* user) {
+    auto& me = *static_cast<Session*>(user);
+    if (me.frame_buffer_ != nullptr || !is_frame_buffer(size)) return std::malloc(size);
+    return me.frame_buffer_ = std::aligned_alloc(page, frame_buffer);
+  }
+  static void give(void* memory, void* user) {
+    auto& me = *static_cast<Session*>(user);
+    if (memory != nullptr && memory == me.frame_buffer_) me.frame_buffer_ = nullptr;
+    std::free(memory);
+  }
+  static void* take_many(std::size_t count, std::size_t size, void* /*user*/) { return std::calloc(count, size); }
+  static void* change(void* memory, std::size_t size, void* user) {
+    if (memory == nullptr) return take(size, user);
+    auto& me = *static_cast<Session*>(user);
+    if (memory == me.frame_buffer_) me.frame_buffer_ = nullptr;
+    return std::realloc(memory, size);
+  }
+};
+
+void Session::rest() noexcept {
+  if (frame_buffer_ != nullptr && !writing_ && !inside_) ::madvise(frame_buffer_, Memory::frame_buffer, MADV_DONTNEED);
+}
+
 Session::Session(net::Stream& stream, const Limits& limits)
     : stream_(stream),
       limits_(limits),
@@ -213,6 +247,7 @@ Session::Session(net::Stream& stream, const Limits& limits)
       goodbye_(
           stream.loop().deadlines(), [](void* self) { static_cast<Session*>(self)->say_goodbye(); }, this),
       frames_(limits.server ? NGHTTP2_CLIENT_MAGIC_LEN : 0) {
+  nghttp2_mem memory{this, &Memory::take, &Memory::give, &Memory::take_many, &Memory::change};  // copied
   nghttp2_option* option = nullptr;
   nghttp2_option_new(&option);
   nghttp2_option_set_no_auto_window_update(option, 1);
@@ -220,9 +255,9 @@ Session::Session(net::Stream& stream, const Limits& limits)
   nghttp2_option_set_max_continuations(option, max_continuations);
   nghttp2_option_set_max_send_header_block_length(option, 256 << 10);
   if (limits.server) {
-    nghttp2_session_server_new2(&session_, Callbacks::all(), this, option);
+    nghttp2_session_server_new3(&session_, Callbacks::all(), this, option, &memory);
   } else {
-    nghttp2_session_client_new2(&session_, Callbacks::all(), this, option);
+    nghttp2_session_client_new3(&session_, Callbacks::all(), this, option, &memory);
   }
   nghttp2_option_del(option);
   std::vector<nghttp2_settings_entry> settings = {

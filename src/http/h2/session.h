@@ -107,6 +107,8 @@ class Session {
   void resume_ready();
   [[nodiscard]] net::Stream& stream() noexcept { return stream_; }
   [[nodiscard]] const Limits& limits() const noexcept { return limits_; }
+  /// For a connection on which nothing has been asked for a while: gives back memory that is only needed while it speaks.
+  void rest() noexcept;
   [[nodiscard]] std::size_t open_streams() const noexcept { return open_streams_; }
   /// Streams the other side lets us open at a time.
   [[nodiscard]] std::uint32_t streams_allowed() const noexcept {
@@ -131,6 +133,8 @@ class Session {
 
   net::Stream& stream_;
   Limits limits_;
+  struct Memory;
+  void* frame_buffer_ = nullptr;  // nghttp2's, in which it makes frames: pages of its own
   nghttp2_session* session_ = nullptr;
   std::string out_;
   std::vector<std::coroutine_handle<>> ready_;
