@@ -167,6 +167,18 @@ std::vector<std::string> texts(const Json& document, const char* field) {
   return found != document.end() && found->is_array() ? found->get<std::vector<std::string>>() : std::vector<std::string>();
 }
 
+std::vector<Endpoint> endpoints(const Json& document, const char* field) {
+  std::vector<Endpoint> out;
+  const auto found = document.find(field);
+  if (found == document.end() || !found->is_array()) return out;
+  for (const Json& each : *found) {
+    Endpoint& one = out.emplace_back();
+    if (is_set(each, "ip")) one.ip = each["ip"].get<std::string>();
+    if (is_set(each, "port")) one.port = each["port"].get<std::uint16_t>();
+  }
+  return out;
+}
+
 std::string lower(std::string text) {
   std::transform(text.begin(), text.end(), text.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
   return text;
@@ -259,6 +271,8 @@ Route Route::from_json(const nlohmann::json& document) {
   route.paths = texts(document, "paths");
   route.methods = texts(document, "methods");
   route.snis = texts(document, "snis");
+  route.sources = endpoints(document, "sources");
+  route.destinations = endpoints(document, "destinations");
   if (is_set(document, "headers")) {
     for (const auto& [name, values] : document["headers"].items()) route.headers.emplace_back(lower(name), values.get<std::vector<std::string>>());
   }

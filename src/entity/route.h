@@ -16,6 +16,12 @@ enum class Protocol : std::uint8_t { http, https, grpc, grpcs, tcp, tls, tls_pas
 /// Bit of a protocol in Route::protocols and PluginConfig::protocols.
 [[nodiscard]] constexpr std::uint8_t bit(Protocol protocol) noexcept { return static_cast<std::uint8_t>(1U << static_cast<unsigned>(protocol)); }
 
+/// Where a connection comes from or goes to: an address or a network, a port, or both.
+struct Endpoint {
+  std::string ip;  ///< "10.0.0.1" or "10.0.0.0/8"; empty: any
+  std::optional<std::uint16_t> port;
+};
+
 enum class PathHandling : std::uint8_t { v0, v1 };
 
 /// What requests it takes and how their path changes. Kong 3.9 entity `routes`.
@@ -29,6 +35,8 @@ struct Route {
   std::vector<std::string> methods;
   std::vector<std::pair<std::string, std::vector<std::string>>> headers;  ///< names lower-cased
   std::vector<std::string> snis;
+  std::vector<Endpoint> sources;       ///< of stream routes only
+  std::vector<Endpoint> destinations;  ///< of stream routes only
   std::int64_t regex_priority = 0;
   unsigned https_redirect_status_code = 426;
   bool strip_path = true;

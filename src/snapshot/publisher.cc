@@ -26,7 +26,9 @@ Publisher::Publisher(Executor& control, router::Flavour flavour, std::vector<plu
                 const auto found = routes_.find(route);
                 return found == routes_.end() ? std::nullopt : found->second->service;
               }),
-      trust_(std::move(trust)) {}
+      trust_(std::move(trust)) {
+  working_.streams = router::StreamTable(flavour);
+}
 
 std::shared_ptr<const Upstream> Publisher::make_upstream(entity::Service service) {
   Upstream upstream;
@@ -171,6 +173,7 @@ void Publisher::erase_route(const Uuid& id) {
   if (found->second->service) routes_of_service_[*found->second->service].erase(id);
   routes_.erase(found);
   working_.routes.erase(id);
+  working_.streams.erase(id);
   chains_.route_changed(id);
 }
 
@@ -179,8 +182,10 @@ void Publisher::route(const std::shared_ptr<const entity::Route>& route) {
   const std::shared_ptr<const Upstream>* upstream = route->service ? working_.upstreams.find(*route->service) : nullptr;
   if (upstream != nullptr && !(*upstream)->service.enabled) {
     working_.routes.erase(route->id);
+    working_.streams.erase(route->id);
   } else {
     working_.routes.set(route);
+    working_.streams.set(route);
   }
 }
 

@@ -10,6 +10,7 @@
 #include "entity/service.h"
 #include "net/address.h"
 #include "plugin/chain.h"
+#include "router/stream_table.h"
 #include "router/table.h"
 #include "tls/client_context.h"
 #include "tls/server_names.h"
@@ -36,6 +37,7 @@ struct Snapshot {
   SharedMap<Uuid, tls::ServerCertificatePtr> certificates{};                          ///< by id, for what upstreams are shown
   SharedMap<Uuid, tls::X509Ptr, 64> ca_certificates{};                                ///< by id, for what upstreams have to show
   SharedMap<std::string, std::shared_ptr<const upstream::Balancer>, 64> balancers{};  ///< by name of the upstream
+  router::StreamTable streams{};                                                      ///< routes of tcp, tls, tls_passthrough and udp
 };
 
 using SnapshotPtr = std::shared_ptr<const Snapshot>;
