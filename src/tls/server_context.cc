@@ -117,6 +117,7 @@ int ServerContext::choose_certificate(SSL* ssl, void* self) {
 
 int ServerContext::choose_protocol(SSL* ssl, const unsigned char** chosen, unsigned char* size, const unsigned char* offered, unsigned offered_size,
                                    void* /*self*/) {
+  if (Session::of(ssl).speaks_anything()) return SSL_TLSEXT_ERR_NOACK;
   const bool http2 = SSL_get_ex_data(ssl, http2_index()) != nullptr;
   if (http2 && offers(offered, offered_size, h2_name, sizeof h2_name)) {
     *chosen = h2_name;

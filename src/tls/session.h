@@ -33,6 +33,13 @@ class Session final : public net::Layer {
   /// Bytes that were read from the socket before there was a session. Before open().
   void begin_with(std::string_view bytes) { early_.assign(bytes); }
 
+  /// Leaves out what HTTP says of protocols (ALPN): what is spoken here is the peers' own business. Before open().
+  void speak_anything() noexcept {
+    any_protocol_ = true;
+    SSL_set_alpn_protos(ssl_.get(), nullptr, 0);
+  }
+  [[nodiscard]] bool speaks_anything() const noexcept { return any_protocol_; }
+
   Moved open() noexcept override;
   Moved read(char* into, std::size_t room) noexcept override;
   Moved write(const Pieces& pieces) noexcept override;
@@ -67,6 +74,7 @@ class Session final : public net::Layer {
   bool end_met_ = false;
   bool open_ = false;
   bool end_said_ = false;
+  bool any_protocol_ = false;
 };
 
 /// Of OpenSSL's errors ("wrong version number") and of what is wrong with a certificate ("certificate has expired").
