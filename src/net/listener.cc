@@ -22,6 +22,11 @@ namespace {
 
 Error failed(const std::string& doing) { return Error{error_code(errno, boost::system::system_category()), Origin::gateway, doing}; }
 
+void set_ipv6_only(int socket, const SocketAddress& address, Ipv6Only choice) {
+  const int on = choice == Ipv6Only::yes ? 1 : 0;
+  if (address.family() == AF_INET6) ::setsockopt(socket, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
+}
+
 // A burst must not starve the connections already open.
 constexpr int accepts_per_wakeup = 64;
 
@@ -31,7 +36,7 @@ ListeningSocket::~ListeningSocket() {
   if (descriptor_ >= 0) ::close(descriptor_);
 }
 
-Result<ListeningSocket> ListeningSocket::open(const SocketAddress& address, int backlog) {
+Result<ListeningSocket> ListeningSocket::open(const SocketAddress& address, int backlog, Ipv6Only ipv6_only) {
   const std::string doing = "listening on " + address.to_string();
   ListeningSocket socket(::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (socket.descriptor_ < 0) return failed(doing);
@@ -52,11 +57,36 @@ Result<ListeningSocket> ListeningSocket::open(const SocketAddress& address, int 
     // Accepted sockets inherit these.
     ::setsockopt(socket.descriptor_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     if constexpr (!on_io_uring) ask_for_hints(socket.descriptor_);
-    if (address.family() == AF_INET6) ::setsockopt(socket.descriptor_, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
+    set_ipv6_only(socket.descriptor_, address, ipv6_only);
   }
   if (::bind(socket.descriptor_, reinterpret_cast<const sockaddr*>(&address.storage), address.size) != 0) return failed(doing);
   if (::listen(socket.descriptor_, backlog) != 0) return failed(doing);
   return socket;
+}
+
+Result<ListeningSocket> ListeningSocket::open_datagram(const SocketAddress& address, Ipv6Only ipv6_only) {
+  const std::string doing = "receiving datagrams at " + address.to_string();
+  ListeningSocket socket(::socket(address.family(), SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (socket.descriptor_ < 0) return failed(doing);
+  const int on = 1;
+  if (::setsockopt(socket.descriptor_, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) != 0) return failed(doing);
+  set_ipv6_only(socket.descriptor_, address, ipv6_only);
+  // Which of its addresses a datagram was sent to: the answer has to come from there.
+  const bool v4 = address.family() == AF_INET;
+  if (::setsockopt(socket.descriptor_, v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_PKTINFO : IPV6_RECVPKTINFO, &on, sizeof on) != 0) return failed(doing);
+  if (::bind(socket.descriptor_, reinterpret_cast<const sockaddr*>(&address.storage), address.size) != 0) return failed(doing);
+  return socket;
+}
+
+void ListeningSocket::keep_alive(const KeepAlive& how) const noexcept {
+  const int on = how.on ? 1 : 0;
+  ::setsockopt(descriptor_, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+  const auto set = [this](int option, int value) {
+    if (value > 0) ::setsockopt(descriptor_, IPPROTO_TCP, option, &value, sizeof value);
+  };
+  set(TCP_KEEPIDLE, static_cast<int>(how.idle.count()));
+  set(TCP_KEEPINTVL, static_cast<int>(how.interval.count()));
+  set(TCP_KEEPCNT, how.count);
 }
 
 Result<ListeningSocket> ListeningSocket::duplicate() const {

@@ -7,6 +7,7 @@
 
 #include "base/result.h"
 #include "net/address.h"
+#include "net/keep_alive.h"
 #include "net/loop.h"
 #include "net/stream.h"
 
@@ -25,7 +26,11 @@ class ListeningSocket {
   ~ListeningSocket();
 
   /// Errors: the address is in use, not ours, not permitted.
-  static Result<ListeningSocket> open(const SocketAddress& address, int backlog);
+  static Result<ListeningSocket> open(const SocketAddress& address, int backlog, Ipv6Only ipv6_only = Ipv6Only::yes);
+  /// A socket for UDP, one of several on its port. Errors: as above.
+  static Result<ListeningSocket> open_datagram(const SocketAddress& address, Ipv6Only ipv6_only = Ipv6Only::yes);
+  /// For the connections it will accept.
+  void keep_alive(const KeepAlive& how) const noexcept;
   [[nodiscard]] Result<ListeningSocket> duplicate() const;
   [[nodiscard]] SocketAddress local_address() const;
   [[nodiscard]] int descriptor() const noexcept { return descriptor_; }

@@ -46,8 +46,8 @@ class Reader {
     return prefix + "/" + path;
   }
 
-  std::vector<Listen> listen(const std::string& name) {
-    Result<std::vector<Listen>> parsed = parse_listen(name, text(name));
+  std::vector<Listen> listen(const std::string& name, ListenFor what = ListenFor::http) {
+    Result<std::vector<Listen>> parsed = parse_listen(name, text(name), what);
     if (!parsed) {
       wrong(name, parsed.error().doing);
       return {};
@@ -95,6 +95,7 @@ nlohmann::json Settings::shown() const {
   out["prefix"] = prefix;
   out["log_level"] = std::string(log::name(log_level));
   out["proxy_listen"] = split_list(text("proxy_listen"));
+  out["stream_listen"] = split_list(text("stream_listen"));
   out["admin_listen"] = split_list(text("admin_listen"));
   out["status_listen"] = split_list(text("status_listen"));
   out["nginx_worker_processes"] = std::to_string(workers);
@@ -123,13 +124,16 @@ Settings load_settings(const Sources& sources) {
   out.proxy_error_log = read.log_path("proxy_error_log", out.prefix);
   out.admin_access_log = read.log_path("admin_access_log", out.prefix);
   out.status_access_log = read.log_path("status_access_log", out.prefix);
+  out.stream_access_log = read.log_path("proxy_stream_access_log", out.prefix);
   out.json_access_log = read.text("access_log_format") == "json";
   out.json_error_log = read.text("error_log_format") == "json";
   out.proxy_listen = read.listen("proxy_listen");
+  out.stream_listen = read.listen("stream_listen", ListenFor::streams);
   out.admin_listen = read.listen("admin_listen");
   out.status_listen = read.listen("status_listen");
   const auto speaks_tls = [](const std::vector<Listen>& all) { return std::any_of(all.begin(), all.end(), [](const Listen& each) { return each.tls; }); };
-  out.tls = read_tls(out.values, out.prefix, {speaks_tls(out.proxy_listen), speaks_tls(out.admin_listen), speaks_tls(out.status_listen)});
+  out.tls = read_tls(out.values, out.prefix,
+                     {speaks_tls(out.proxy_listen) || speaks_tls(out.stream_listen), speaks_tls(out.admin_listen), speaks_tls(out.status_listen)});
   out.workers = worker_count(read);
   out.blocking_threads = static_cast<unsigned>(std::clamp<std::uint64_t>(read.size("blocking_threads"), 1, 64));
   if (read.text("event_backend") == "io_uring") out.event_backend = EventBackend::io_uring;

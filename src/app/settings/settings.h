@@ -21,10 +21,10 @@ struct Settings {
 
   std::string prefix;
   log::Level log_level = log::Level::notice;
-  std::string proxy_access_log, proxy_error_log, admin_access_log, status_access_log;  ///< paths, or "off"
+  std::string proxy_access_log, proxy_error_log, admin_access_log, status_access_log, stream_access_log;  ///< paths, or "off"
   bool json_access_log = false;
   bool json_error_log = false;
-  std::vector<Listen> proxy_listen, admin_listen, status_listen;
+  std::vector<Listen> proxy_listen, stream_listen, admin_listen, status_listen;
   TlsSettings tls;
   unsigned workers = 1;
   unsigned blocking_threads = 4;
