@@ -15,11 +15,11 @@ namespace gateway::app {
 /// that no connection is lost between them, and lets this one finish.
 class DataPlane {
  public:
-  DataPlane(DataPathOptions options, unsigned workers, std::unique_ptr<telemetry::LogFile> access_log);
+  DataPlane(DataPathOptions options, unsigned workers, std::unique_ptr<telemetry::LogFile> access_log, std::unique_ptr<telemetry::LogFile> stream_log);
   ~DataPlane();  ///< the workers must have ended
 
   /// Opens the addresses, taking over what `before` (may be null) listens at already.
-  Status listen(const std::vector<Listen>& addresses, const DataPlane* before);
+  Status listen(const std::vector<Listen>& addresses, const std::vector<Listen>& streams, const DataPlane* before);
   /// `ended` is called by each worker's thread as its last act.
   void start(std::function<void()> ended);
   /// No new connections; what is in flight may go on for `longest` (zero: as long as it takes).
@@ -34,17 +34,23 @@ class DataPlane {
   [[nodiscard]] const std::vector<std::unique_ptr<proxy::Worker>>& workers() const noexcept { return workers_; }
   void set_ticket_keys(const tls::TicketKeys& keys);
   void reopen_log();
-  [[nodiscard]] std::vector<std::string> addresses() const;
+  /// Where it listens, and for what: "proxy listens at 127.0.0.1:8000".
+  [[nodiscard]] std::vector<std::string> places() const;
 
  private:
   struct Place {
     net::SocketAddress asked;
+    bool udp = false;
+    const char* what = "";
     std::vector<net::ListeningSocket> sockets;  // kept for the next generation
   };
-  Status open(Place& place, const Listen& listen, const DataPlane* before);
+  Status open(Place& place, const Listen& listen, const DataPlane* before) const;
+  template <class Listening>
+  Status serve(const Listen& listen, const char* what, const Listening& how, const DataPlane* before);
 
   DataPathOptions options_;
   std::unique_ptr<telemetry::LogFile> access_log_;
+  std::unique_ptr<telemetry::LogFile> stream_log_;
   std::vector<std::unique_ptr<proxy::Worker>> workers_;
   std::vector<std::thread> threads_;
   std::vector<Place> places_;

@@ -159,22 +159,27 @@ Status Node::start_data_plane() {
   if (!settings_.values.errors.empty()) return refused(settings_.values.errors.front());
   Result<std::unique_ptr<telemetry::LogFile>> access_log = telemetry::LogFile::open(settings_.proxy_access_log);
   if (!access_log) return access_log.error();
-  const bool secured = std::any_of(settings_.proxy_listen.begin(), settings_.proxy_listen.end(), [](const Listen& each) { return each.tls; });
+  // Without streams nobody writes to it: it need not be opened.
+  Result<std::unique_ptr<telemetry::LogFile>> stream_log = telemetry::LogFile::open(settings_.stream_listen.empty() ? "off" : settings_.stream_access_log);
+  if (!stream_log) return stream_log.error();
+  const auto speaks_tls = [](const Listen& each) { return each.tls; };
+  const bool secured = std::any_of(settings_.proxy_listen.begin(), settings_.proxy_listen.end(), speaks_tls) ||
+                       std::any_of(settings_.stream_listen.begin(), settings_.stream_listen.end(), speaks_tls);
   if (secured) {
     Result<tls::ServerCertificatePtr> certificate = tls::load_default_certificate(settings_.tls.proxy_certificate);
     if (!certificate) return certificate.error();
     options.proxy.default_certificate = std::move(*certificate);
   }
-  auto plane = std::make_unique<DataPlane>(std::move(options), settings_.workers, std::move(*access_log));
+  auto plane = std::make_unique<DataPlane>(std::move(options), settings_.workers, std::move(*access_log), std::move(*stream_log));
   DataPlane* before = planes_.empty() ? nullptr : planes_.back().get();
-  const Status listening = plane->listen(settings_.proxy_listen, before);
+  const Status listening = plane->listen(settings_.proxy_listen, settings_.stream_listen, before);
   if (!listening) return listening;
   for (const auto& worker : plane->workers()) {
     population_->add_worker(worker->executor());
     worker->replace(current_);
     worker->set_ticket_keys(ticket_keys_);
   }
-  for (const std::string& address : plane->addresses()) log::notice("proxy listens at {}", address);
+  for (const std::string& each : plane->places()) log::notice("{}", each);
   DataPlane& started = *plane;
   planes_.push_back(std::move(plane));
   started.start([this, &started] { control_.post([this, &started] { worker_ended(started); }); });

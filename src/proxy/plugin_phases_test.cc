@@ -125,7 +125,7 @@ class PluginPhases : public ::testing::Test {
   PluginPhases()
       : origin_socket_(*net::ListeningSocket::open(*net::SocketAddress::from_ip("127.0.0.1", 0), 8)),
         log_file_(std::move(*telemetry::LogFile::open(""))),
-        worker_(options_, {}, *log_file_),
+        worker_(options_, {}, *log_file_, *log_file_),
         publisher_(control_, router::Flavour::traditional_compatible,
                    {type("streaming", 2, Phase::rewrite | Phase::access | Phase::header_filter | Phase::body_filter | Phase::log),
                     type("buffering", 1, Phase::response), type("last", 0, Phase::access | Phase::log)},

@@ -20,8 +20,13 @@ Task<void> serve(Connection& connection) { co_await connection.serve(); }
 
 }  // namespace
 
-Worker::Worker(const Options& options, const net::Resolver::Options& dns, telemetry::LogFile& access_log)
-    : options_(options), resolver_(loop_, dns), pool_(loop_, options.keepalive), h2_pool_(loop_, pool_, options.keepalive.idle), log_(access_log) {
+Worker::Worker(const Options& options, const net::Resolver::Options& dns, telemetry::LogFile& access_log, telemetry::LogFile& stream_log)
+    : options_(options),
+      resolver_(loop_, dns),
+      pool_(loop_, options.keepalive),
+      h2_pool_(loop_, pool_, options.keepalive.idle),
+      log_(access_log),
+      streams_({loop_, options, snapshot_, resolver_, tls_, statistics_, [this] { end_if_idle(); }}, stream_log) {
   loop_.every_second([this] { log_.flush(); });
 }
 
@@ -58,6 +63,7 @@ void Worker::listen(net::ListeningSocket socket, const Listening& how) {
 void Worker::run() {
   loop_.post([this] {
     for (const auto& listener : listeners_) listener->start();
+    streams_.start();
   });
   loop_.run();
   log_.flush();
@@ -134,6 +140,7 @@ void Worker::drain() {
     draining_ = true;
     for (const auto& listener : listeners_) listener->stop();
     for (const auto& connection : connections_) connection->drain();
+    streams_.drain();
     end_if_idle();
   });
 }
@@ -143,13 +150,14 @@ void Worker::stop() {
     draining_ = true;
     for (const auto& listener : listeners_) listener->stop();
     for (const auto& connection : connections_) connection->abort();
+    streams_.abort();
     resolver_.cancel();
     end_if_idle();
   });
 }
 
 void Worker::end_if_idle() {
-  if (!draining_ || !connections_.empty()) return;
+  if (!draining_ || !connections_.empty() || !streams_.idle()) return;
   pool_.clear();
   h2_pool_.clear();
   resolver_.cancel();

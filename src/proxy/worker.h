@@ -1,6 +1,5 @@
 #pragma once
 
-#include <atomic>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -12,6 +11,8 @@
 #include "proxy/connection.h"
 #include "proxy/options.h"
 #include "proxy/request.h"
+#include "proxy/statistics.h"
+#include "proxy/stream/server.h"
 #include "snapshot/snapshot.h"
 #include "telemetry/log_file.h"
 #include "tls/server_context.h"
@@ -20,34 +21,18 @@
 
 namespace gateway::proxy {
 
-/// A number one thread changes and others read: no locked instruction.
-class Counter {
- public:
-  void add(std::int64_t by) noexcept { value_.store(value_.load(std::memory_order_relaxed) + by, std::memory_order_relaxed); }
-  [[nodiscard]] std::int64_t get() const noexcept { return value_.load(std::memory_order_relaxed); }
-
- private:
-  std::atomic<std::int64_t> value_{0};
-};
-
-/// What a worker counts; written by its thread, read by any.
-struct Statistics {
-  Counter accepted;
-  Counter active;   ///< client connections
-  Counter waiting;  ///< of them, those between two requests
-  Counter requests;
-};
-
 /// One thread that serves: its loop, its listeners, its connections on both sides, its snapshot, its log.
 class Worker final : tls::CertificateSource {
  public:
-  Worker(const Options& options, const net::Resolver::Options& dns, telemetry::LogFile& access_log);
+  Worker(const Options& options, const net::Resolver::Options& dns, telemetry::LogFile& access_log, telemetry::LogFile& stream_log);
   /// Before listen() with TLS. Errors: what the settings ask of OpenSSL.
   Status prepare_tls();
   ~Worker() override;
 
   /// Before run().
   void listen(net::ListeningSocket socket, const Listening& how);
+  /// The same, for streams.
+  void listen(net::ListeningSocket socket, const stream::Listening& how) { streams_.listen(std::move(socket), how); }
 
   /// Serves until the end of drain() or stop(). The calling thread becomes the worker's.
   void run();
@@ -101,6 +86,7 @@ class Worker final : tls::CertificateSource {
   std::vector<std::unique_ptr<Connection>> connections_;
   std::vector<void*> free_requests_;
   Statistics statistics_;
+  stream::Server streams_;
   bool draining_ = false;
   bool told_full_ = false;
 };

@@ -1,0 +1,75 @@
+#include "proxy/stream/duplex.h"
+
+#include <utility>
+
+namespace gateway::proxy::stream {
+
+Duplex::Duplex(net::Loop& loop, net::Stream& client, net::Stream& upstream, std::chrono::milliseconds idle)
+    : client_(client),
+      upstream_(upstream),
+      idle_(idle),
+      deadline_(
+          loop.deadlines(), [](void* duplex) { static_cast<Duplex*>(duplex)->look(); }, this) {}
+
+// A large block on its way to a slow reader is no idleness: whether it moves at all the write itself sees to.
+void Duplex::look() noexcept {
+  if (writing_ > 0) return deadline_.set(idle_);
+  end();
+}
+
+void Duplex::end() noexcept {
+  client_.cancel();
+  upstream_.cancel();
+}
+
+Task<void> Duplex::copy(net::Stream& from, net::Stream& to, std::uint64_t& bytes) {
+  for (;;) {
+    const std::string_view data = from.data();
+    if (!data.empty()) {
+      ++writing_;
+      const Status sent = co_await to.write(data);
+      --writing_;
+      if (!sent) break;
+      bytes += data.size();
+      deadline_.set(idle_);
+      from.consume(data.size());
+      if (data.size() >= small_block) {
+        from.reserve(large_block);
+      } else {
+        from.release_block();
+      }
+      continue;
+    }
+    if (from.ended()) {
+      to.shutdown_send();
+      co_return;
+    }
+    const Result<bool> more = co_await from.more();
+    if (!more) break;
+  }
+  // A failure on either side ends both directions.
+  end();
+}
+
+Task<void> Duplex::copy_beside(std::uint64_t& bytes) {
+  co_await copy(client_, upstream_, bytes);
+  beside_runs_ = false;
+  if (waiting_) std::exchange(waiting_, nullptr).resume();
+}
+
+Task<void> Duplex::run(std::uint64_t& up, std::uint64_t& down) {
+  struct Beside {
+    Duplex& duplex;
+    bool await_ready() const noexcept { return !duplex.beside_runs_; }
+    void await_suspend(std::coroutine_handle<> waiting) noexcept { duplex.waiting_ = waiting; }
+    void await_resume() const noexcept {}
+  };
+  deadline_.set(idle_);
+  spawn(copy_beside(up));
+  co_await copy(upstream_, client_, down);
+  Beside beside{*this};
+  co_await beside;
+  deadline_.clear();
+}
+
+}  // namespace gateway::proxy::stream

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <chrono>
+#include <coroutine>
+#include <cstdint>
+
+#include "base/task.h"
+#include "net/deadline.h"
+#include "net/stream.h"
+
+namespace gateway::proxy::stream {
+
+/// Brings all that two connections say to each other from one to the other, both ways at once.
+///
+/// Each direction holds one block at most and reads on only when the other side has taken it: a slow reader slows its writer
+/// down and costs no memory. When a side has said its last word, the other one is told and may go on speaking. Owner's
+/// thread only.
+class Duplex {
+ public:
+  /// Blocks are small until one is filled: most connections are quiet most of the time.
+  static constexpr std::size_t small_block = 4096;
+  static constexpr std::size_t large_block = 65536;
+
+  /// `idle`: how long nothing may move in either direction.
+  Duplex(net::Loop& loop, net::Stream& client, net::Stream& upstream, std::chrono::milliseconds idle);
+  Duplex(const Duplex&) = delete;
+  Duplex& operator=(const Duplex&) = delete;
+
+  /// Counts into `up` and `down` what arrived at the upstream and at the client. Returns when both sides have ended, when one
+  /// fails, or when nothing has moved for too long; both are then only good to be closed.
+  Task<void> run(std::uint64_t& up, std::uint64_t& down);
+
+ private:
+  Task<void> copy(net::Stream& from, net::Stream& to, std::uint64_t& bytes);
+  Task<void> copy_beside(std::uint64_t& bytes);
+  void look() noexcept;
+  void end() noexcept;
+
+  net::Stream& client_;
+  net::Stream& upstream_;
+  std::chrono::milliseconds idle_;
+  net::Deadline deadline_;
+  unsigned writing_ = 0;  // directions in which a write waits: it has a time-out of its own
+  bool beside_runs_ = true;
+  std::coroutine_handle<> waiting_{};  // for the direction beside
+};
+
+}  // namespace gateway::proxy::stream
