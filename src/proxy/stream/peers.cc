@@ -112,8 +112,7 @@ unsigned Peers::status_of(const Error& error) const noexcept { return balancer_ 
 
 std::string Peers::server_name() const {
   if (session_.route->preserve_host && !session_.sni.empty()) return session_.sni;
-  if (peer_ != nullptr) return peer_->server_name;
-  const std::string& host = session_.service->service.host;
+  const std::string& host = peer_ != nullptr ? peer_->host : session_.service->service.host;
   return host.size() > 2 && host.front() == '[' ? host.substr(1, host.size() - 2) : host;
 }
 
