@@ -76,6 +76,7 @@ class DatagramSocket {
   [[nodiscard]] Readable readable() noexcept { return Readable(*this); }
   /// Ends the wait, and those to come.
   void cancel() noexcept;
+  [[nodiscard]] bool cancelled() const noexcept { return cancelled_; }
   /// Only when nobody waits (see Stream::finish).
   void close() noexcept;
 

@@ -132,7 +132,7 @@ class PluginPhases : public ::testing::Test {
                    bench_.services) {
     net::ListeningSocket socket = *net::ListeningSocket::open(*net::SocketAddress::from_ip("127.0.0.1", 0), 8);
     port_ = socket.local_address().port();
-    worker_.listen(std::move(socket));
+    worker_.listen(std::move(socket), Listening{});
     publisher_.subscribe([this](const snapshot::SnapshotPtr& next) { worker_.replace(next); });
     const std::string service = Uuid::random().to_string();
     change("services", {{"id", service}, {"protocol", "http"}, {"host", "127.0.0.1"}, {"port", origin_socket_.local_address().port()}, {"retries", 0}});

@@ -46,7 +46,7 @@ TEST(StreamLog, OrAJsonObject) {
   entry.upstream = "10.0.0.2:80";
   EXPECT_EQ(line(LogFormat::json, entry),
             "{\"time\":\"2026-01-02T03:04:05.678Z\",\"client_ip\":\"10.0.0.1\",\"protocol\":\"TCP\",\"status\":200,\"bytes_sent\":1234,"
-            "\"bytes_received\":56,\"session_ms\":12034,\"sni\":\"a\\\"b\\u000a\",\"service\":\"s\",\"upstream\":\"10.0.0.2:80\"}\n");
+            "\"bytes_received\":56,\"session_ms\":12034,\"sni\":\"a\\\"b\\u000A\",\"service\":\"s\",\"upstream\":\"10.0.0.2:80\"}\n");
 }
 
 }  // namespace
