@@ -144,7 +144,9 @@ Service Service::from_json(const nlohmann::json& document) {
       if (id) service.ca_certificates.push_back(*id);
     }
   }
-  service.document = document.dump();
+  Json shown = document;
+  if (shown.value("http2", Json()).is_null()) shown.erase("http2");  // a field of ours, seen where it is used
+  service.document = shown.dump();
   return service;
 }
 

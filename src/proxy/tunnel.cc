@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <coroutine>
 #include <utility>
 
@@ -7,6 +8,9 @@
 
 namespace gateway::proxy {
 namespace {
+
+// What a client may still send once its server has closed.
+constexpr std::chrono::milliseconds last_words{1000};
 
 /// What both directions share: their end, when either side fails or nothing has moved for too long.
 struct Tunnel {
@@ -48,6 +52,8 @@ Task<void> Tunnel::down() {
     }
     if (upstream.ended()) {
       client.end_sending();
+      // Whoever serves has said all; it waits for us to close as well, and that is not for the client to put off.
+      deadline.set(std::min(idle, last_words));
       co_return;
     }
     const Result<bool> more = co_await upstream.more();
@@ -65,7 +71,7 @@ Task<void> Tunnel::up() {
       upstream.shutdown_send();
       co_return;
     }
-    deadline.set(idle);
+    if (!upstream.ended()) deadline.set(idle);
     const Status sent = co_await upstream.write(*data);
     if (!sent) break;
   }
