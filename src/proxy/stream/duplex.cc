@@ -33,11 +33,8 @@ Task<void> Duplex::copy(net::Stream& from, net::Stream& to, std::uint64_t& bytes
       bytes += data.size();
       deadline_.set(idle_);
       from.consume(data.size());
-      if (data.size() >= small_block) {
-        from.reserve(large_block);
-      } else {
-        from.release_block();
-      }
+      from.release_block();
+      if (data.size() >= small_block) from.reserve(data.size() < large_block ? large_block : largest_block);
       continue;
     }
     if (from.ended()) {
