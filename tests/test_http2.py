@@ -326,7 +326,7 @@ def test_a_window_of_zero_holds_the_body_back_and_not_the_head(house, upstream, 
 def test_windows_of_a_single_byte_carry_a_body_too(house, upstream):
     body = bytes(range(200))
     house.gateway.route(upstream(plain(body)))
-    with house.open(settings={4: 1}) as client:
+    with house.open(settings={4: 1}, unread=[1]) as client:
         stream = client.begin()
         for n in range(1, 201):
             client.until(lambda n=n: len(client.answers[stream].body) >= n, f"byte {n}")
@@ -582,6 +582,24 @@ def test_an_early_answer_ends_the_upload(house, upstream):
         assert client.answers[stream].status == 403
         client.until(lambda: client.answers[stream].reset is not None, "the end of the upload")
         assert client.answers[stream].reset == NO_ERROR
+
+
+def test_the_end_of_a_body_may_come_after_the_answer_to_it(house, upstream):
+    """In a frame of its own, as many clients send it: that is no reason to reset the stream."""
+    house.gateway.route(upstream(plain(b"thanks")), request_buffering=False)
+    with house.open() as client:
+        stream = client.begin("POST", headers=[("content-length", "5")], end=False)
+        client.send(stream, b"hello")
+        client.until(lambda: client.answers[stream].ended, "the answer")
+        client.take(0.5)
+        assert client.answers[stream].reset is None
+        client.h2.end_stream(stream)
+        client.flush()
+        assert client.fetch().status == 200
+        late = client.begin("POST", headers=[("content-length", "5")], end=False)
+        client.send(late, b"hello")
+        client.until(lambda: client.answers[late].reset is not None, "the end of patience", 10)
+        assert client.answers[late].reset == NO_ERROR
 
 
 # -- the end of connections

@@ -120,8 +120,8 @@ def test_a_client_says_good_bye(house, server, opened):
     kind, payload = peer.frame()
     assert kind == CLOSE and payload[:2] == (1000).to_bytes(2, "big")
     assert peer.ended()
-    assert eventually(lambda: server.closed, "the close at the server") == [1000]
     peer.close()
+    assert eventually(lambda: server.closed, "the close at the server") == [1000]
 
 
 def test_a_server_says_good_bye(house, server, opened):

@@ -16,6 +16,8 @@ using http::Name;
 
 // From here on a body is an upload, and gets room for more of it on the way.
 constexpr std::uint64_t widen_after = 32768;
+// Many clients say that a body has ended in a frame behind it, which may come after our answer to it.
+constexpr std::chrono::milliseconds end_grace{5000};
 
 Error client_error(boost::system::error_code code) { return Error{code, Origin::client, "reading the request body"}; }
 
@@ -129,9 +131,12 @@ Task<void> H2Client::serve() {
   proxy::finish(*request_);
   send_due_.clear();
   body_due_.clear();
+  body_timed_out_ = false;
   if (!closed_ && !connection_.ended()) {
     if (!answered_) {
       connection_.reset(out_.id, request_->response_started ? NGHTTP2_INTERNAL_ERROR : NGHTTP2_CANCEL);
+    } else if (!ended_ && body_came_whole()) {
+      body_due_.set(end_grace);
     } else if (!ended_) {
       connection_.reset(out_.id, NGHTTP2_NO_ERROR);  // RFC 9113, 8.1: the rest of the body is not needed
     }
@@ -142,11 +147,19 @@ Task<void> H2Client::serve() {
   started_over_ = true;
   request_.reset();
   arrived_ = given_ = std::string();
-  while (!closed_) co_await Arrival(*this);
+  while (!closed_) {
+    co_await Arrival(*this);
+    if (std::exchange(body_timed_out_, false) && !closed_) connection_.reset(out_.id, NGHTTP2_NO_ERROR);
+  }
   connection_.remove(*this);
 }
 
 // The body
+
+bool H2Client::body_came_whole() const noexcept {
+  const http::Framing& framing = request_->head.framing;
+  return framing.kind == http::Framing::Kind::length && received_ == framing.length;
+}
 
 void H2Client::wake_reader() {
   if (reading_) connection_.resume_later(std::exchange(reading_, nullptr));

@@ -58,6 +58,7 @@ class H2Client final : public Client, public BodySource {
   void submit_head(Answer& answer, bool body);
   void wake_reader();
   void begin_request(bool ends);
+  [[nodiscard]] bool body_came_whole() const noexcept;
 
   H2Connection& connection_;
   http::h2::Outgoing out_;
