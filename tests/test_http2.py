@@ -1,10 +1,8 @@
 """HTTP/2 for clients: requests, bodies and flow control, over TLS and by prior knowledge."""
 
 import hashlib
-import json
 import re
 import signal
-import socket
 import subprocess
 import threading
 import time
@@ -12,13 +10,14 @@ import time
 import pytest
 
 from support.gateway import free_port
-from support.http2 import CANCEL, INTERNAL_ERROR, NO_ERROR, PROTOCOL_ERROR, SETTINGS, Http2, RawHttp2, frame, HEADERS, END_HEADERS, END_STREAM, RST_STREAM
+from support.http2 import (CANCEL, END_HEADERS, END_STREAM, HEADERS, INTERNAL_ERROR, NO_ERROR, PROTOCOL_ERROR, RST_STREAM, SETTINGS, Http2, RawHttp2,
+                           frame)
+from support.tools import peer
 from support.upstreams import plain, serve
 from support.waiting import eventually
-from support.wire import chunks, fetch
+from support.wire import chunks
 
 MIB = 1024 * 1024
-BAD_GATEWAY = "An invalid response was received from the upstream server"
 
 
 def doors():
@@ -167,7 +166,7 @@ def test_a_malformed_authority_is_refused(house, echo, authority):
         answer = client.fetch(authority=authority)
         assert answer.status == 400 or answer.reset == PROTOCOL_ERROR
         assert client.fetch().status == 200
-    assert all("a b" not in r.raw_head.decode() for r in echo.requests)
+    assert all(authority.encode() not in request.raw_head for request in echo.requests)
 
 
 @pytest.mark.parametrize("path", ["/a%00b", "no/slash", "/a#b", "http://gate.test/"])
@@ -190,7 +189,7 @@ def test_malformed_and_forbidden_fields_never_reach_the_origin(house, echo, fiel
         else:
             assert answer.status == 400 or answer.reset == PROTOCOL_ERROR, answer
         assert client.fetch().status == 200
-    assert all(b"a\r\nb" not in r.raw_head.encode("latin-1") if isinstance(r.raw_head, str) else True for r in echo.requests)
+    assert all(b"a\r\nb" not in request.raw_head for request in echo.requests)
 
 
 def test_heads_that_are_too_large_are_refused_and_the_connection_lives(house, echo):
@@ -744,7 +743,6 @@ def test_curl_uploads(house, upstream, tmp_path):
 
 
 def test_h2spec_passes_completely(house, upstream, tls):
-    from support.tools import peer
     house.gateway.route(upstream(plain(b"hello")))
     host, port = house.tls if tls else house.clear
     words = [peer("h2spec"), "-S", "-h", host, "-p", str(port), "-o", "5"]

@@ -6,8 +6,9 @@ import struct
 import pytest
 
 from support.gateway import free_port
-from support.http2 import Http2, frame, tls_context
+from support.http2 import Http2, tls_context
 from support.tls import TlsClient
+from support.waiting import eventually
 from support.wire import Client, request_bytes
 
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
@@ -78,17 +79,10 @@ def test_http_2_behind_the_header(house):
         sock.sendall(v2())
         if tls:
             sock = tls_context(("h2",)).wrap_socket(sock, server_hostname="gate.test")
-        client = Http2.__new__(Http2)
-        import support.http2 as module
-        connect, module.connect = module.connect, lambda *_, **__: sock
-        try:
-            client.__init__(address, tls)
-        finally:
-            module.connect = connect
-        for _ in range(3):
-            answer = client.fetch()
-            assert answer.status == 200 and answer.json["headers"]["x-real-ip"] == "192.0.2.7"
-        client.close()
+        with Http2(address, sock=sock) as client:
+            for _ in range(3):
+                answer = client.fetch()
+                assert answer.status == 200 and answer.json["headers"]["x-real-ip"] == "192.0.2.7"
 
 
 @pytest.mark.parametrize("header", [V1, v2(), v2(more=b"\x04\0\x64" + b"n" * 100)], ids=["v1", "v2", "v2 with more"])
@@ -171,11 +165,6 @@ nodes = {}
 
 
 def test_the_access_log_names_the_client(house):
-    import time
     ask(house.bare, v2(source="192.0.2.123"), "/who-asks")
-    for _ in range(100):
-        lines = [line for line in house.gateway.log("access.log").splitlines() if "/who-asks" in line]
-        if lines:
-            break
-        time.sleep(0.05)
+    lines = eventually(lambda: [line for line in house.gateway.log("access.log").splitlines() if "/who-asks" in line], "the line")
     assert lines[0].startswith("192.0.2.123 ")

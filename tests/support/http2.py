@@ -87,8 +87,8 @@ def text(value):
 class Http2:
     """One connection of a client that follows the rules, and takes data as fast as it comes unless told otherwise."""
 
-    def __init__(self, address, tls=True, settings=None, receive_buffer=None, unread=(), name="gate.test", window=None):
-        self.sock = connect(address, tls, receive_buffer=receive_buffer, name=name)
+    def __init__(self, address, tls=True, settings=None, receive_buffer=None, unread=(), name="gate.test", window=None, sock=None):
+        self.sock = sock or connect(address, tls, receive_buffer=receive_buffer, name=name)
         # What leaves here may be wrong on purpose.
         self.h2 = h2.connection.H2Connection(h2.config.H2Configuration(
             client_side=True, header_encoding="latin-1", validate_outbound_headers=False, normalize_outbound_headers=False))
