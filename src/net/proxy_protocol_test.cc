@@ -33,7 +33,7 @@ TEST(ProxyHeader, OfVersion1TellsBothEnds) {
 
 TEST(ProxyHeader, MayKnowNothing) {
   for (const std::string& text : {"PROXY UNKNOWN\r\n"s, "PROXY UNKNOWN a b c d\r\n"s, v2(0x20, 0x11, std::string(12, 'x')), v2(0x21, 0, ""), v2(0x20, 0, ""),
-                                 v2(0x21, 0x31, std::string(216, '/'))}) {
+                                  v2(0x21, 0x31, std::string(216, '/'))}) {
     const ProxyHeader header = parse_proxy_header(text);
     EXPECT_EQ(header.state, State::complete) << text;
     EXPECT_EQ(header.size, text.size());
