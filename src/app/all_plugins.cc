@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "plugins/acl/acl.h"
+#include "plugins/canary/canary.h"
 #include "plugins/correlation_id/correlation_id.h"
 #include "plugins/file_log/file_log.h"
 #include "plugins/key_auth/key_auth.h"
@@ -14,8 +15,8 @@ namespace {
 
 std::vector<plugin::PluginType> all_plugins() {
   return {
-      plugins::acl::type(),      plugins::correlation_id::type(), plugins::file_log::type(),
-      plugins::key_auth::type(), plugins::rate_limiting::type(),  plugins::request_termination::type(),
+      plugins::acl::type(),      plugins::canary::type(),        plugins::correlation_id::type(),      plugins::file_log::type(),
+      plugins::key_auth::type(), plugins::rate_limiting::type(), plugins::request_termination::type(),
   };
 }
 

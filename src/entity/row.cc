@@ -43,6 +43,13 @@ void fill_automatic(const Record& record, Json& document, double now) {
   }
 }
 
+void fill_computed(const Record& record, Json& document, double now) {
+  for (const auto& [name, field] : record.fields()) {
+    if (!field.completion()) continue;
+    if (const auto value = document.find(name); value != document.end() && value->is_object()) field.completion()(*value, now);
+  }
+}
+
 // `ttl` belongs to the row, not to its fields (Kong 3.9, entities with ttl).
 Json take_ttl(const Type& type, Json& document, Json& ttl) {
   if (!type.has_ttl) return nullptr;
@@ -92,6 +99,7 @@ Json complete(const Type& type, Json& document, double now) {
   errors = with(std::move(errors), std::move(aliases));
   fill_automatic(*record, document, now);
   schema::fill_defaults(*record, document);
+  fill_computed(*record, document, now);
   Json complaints = record->complaints(document);
   errors = with(std::move(complaints), std::move(errors));
   put_ttl(ttl, document);
@@ -116,6 +124,7 @@ Json update(const Type& type, const Json& existing, Json patch, double now, Json
   if (const schema::Field* field = record->find("created_at"); field != nullptr && is_missing(result, "created_at"))
     result["created_at"] = time_of(*field, now);
   schema::tidy(*record, result);
+  fill_computed(*record, result, now);
   Json complaints = record->complaints(result);
   say_that_it_is_a_change(complaints);
   errors = with(std::move(complaints), std::move(errors));

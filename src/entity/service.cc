@@ -110,6 +110,18 @@ TypePtr services_type() {
   return type;
 }
 
+std::string host_header(Protocol protocol, std::string_view host, std::uint16_t port) {
+  const bool bare_ipv6 = host.find(':') != std::string_view::npos && host.front() != '[';
+  std::string header;
+  if (bare_ipv6) header += '[';
+  header += host;
+  if (bare_ipv6) header += ']';
+  const bool clear = protocol == Protocol::http || protocol == Protocol::grpc;
+  const bool secured = protocol == Protocol::https || protocol == Protocol::grpcs;
+  const bool usual = (clear && port == 80) || (secured && port == 443);
+  return usual ? header : header + ':' + std::to_string(port);
+}
+
 Service Service::from_json(const nlohmann::json& document) {
   const auto text = [&](const char* name) {
     const auto found = document.find(name);

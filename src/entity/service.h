@@ -5,6 +5,7 @@
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/uuid.h"
@@ -38,5 +39,8 @@ struct Service {
   /// From a validated document, as the store keeps it.
   static Service from_json(const nlohmann::json& document);
 };
+
+/// What Host says to a place: the port only where it is not the protocol's own.
+[[nodiscard]] std::string host_header(Protocol protocol, std::string_view host, std::uint16_t port);
 
 }  // namespace gateway::entity

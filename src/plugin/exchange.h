@@ -50,6 +50,14 @@ struct Connection {
   std::uint64_t requests = 0;  ///< on this connection, this one included
 };
 
+/// Another place for a request than its service. What is left empty is as the service has it.
+struct Detour {
+  std::string host;                ///< an upstream's name, a host's name or an address
+  std::uint16_t port = 0;          ///< 0: the service's
+  std::string path;                ///< instead of the one that route and service make
+  bool only_when_healthy = false;  ///< where `host` is an upstream: only while it is healthy
+};
+
 /// One request on its way through the gateway: what plugins read and change. Lives on one worker.
 class Exchange {
  public:
@@ -66,6 +74,10 @@ class Exchange {
 
   /// Replaces the query string that goes upstream (without '?'); the view must live in the arena.
   void set_upstream_query(std::string_view query) noexcept { upstream_query = query; }
+
+  /// Sends the request elsewhere; the rest of what the service says (protocol, trust, time-outs, retries) holds there too.
+  /// `to` lives as long as the request: in the plugin's configuration, or kept. The last plugin to say so counts.
+  void set_upstream(const Detour& to) noexcept { detour = &to; }
 
   /// Keeps an object alive that headers may still point into, to the end of the request.
   void keep(std::shared_ptr<const void> object) {
@@ -91,6 +103,8 @@ class Exchange {
 
   /// correlation-id's value, for header_filter and the log record; empty: none.
   std::string_view correlation_id;
+  /// Where the request goes instead of to its service; null: nowhere else.
+  const Detour* detour = nullptr;
   /// Groups an authentication plugin vouches for (acl); null: none.
   std::shared_ptr<const std::vector<std::string>> authenticated_groups;
 

@@ -40,6 +40,8 @@ class Population {
   /// Rows of `entity` whose `field` (a unique field, a foreign field, or "id") has a value. Called while
   /// plugins are made; the same three arguments give the same index.
   virtual PopulationIndex& index(std::string_view entity, std::string_view field, Parse parse) = 0;
+  /// Whether there are such rows at all: those of another plugin are there when it is enabled.
+  [[nodiscard]] virtual bool knows(std::string_view entity) const = 0;
 };
 
 /// Counters of one window each, shared by all workers of the node and exact.

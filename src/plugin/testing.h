@@ -25,6 +25,7 @@ class FakePopulation final : public Population {
  public:
   std::map<std::string, std::vector<json>> rows;  ///< by entity
   bool broken = false;
+  bool complete = true;  ///< all entities are known; false: none
   int loads = 0;
 
   PopulationIndex& index(std::string_view entity, std::string_view field, Parse parse) override {
@@ -32,6 +33,7 @@ class FakePopulation final : public Population {
     if (!slot) slot = std::make_unique<Index>(*this, std::string(entity), std::string(field), parse);
     return *slot;
   }
+  [[nodiscard]] bool knows(std::string_view) const override { return complete; }
   /// As when rows change: what is cached goes.
   void forget() {
     for (auto& [name, index] : indexes_) index->known.clear();

@@ -85,7 +85,7 @@ void Forwarding::prepare() {
     request_.upstream_uri = join(request_.arena, {exchange.upstream_path, "?", exchange.upstream_query});
   }
   request_.forwarded = Steady::now();
-  if (request_.upstream->literal) peer_.address = *request_.upstream->literal;
+  if (request_.place.literal != nullptr) peer_.address = *request_.place.literal;
 }
 
 void Forwarding::write_head() {
@@ -145,7 +145,7 @@ std::string Forwarding::server_name() const {
 }
 
 Task<bool> Forwarding::find_peer() {
-  if (request_.upstream->literal) co_return true;
+  if (request_.place.literal != nullptr) co_return true;
   if (peers_.balances()) co_return co_await pick();
   co_return co_await resolve();
 }
@@ -179,14 +179,14 @@ Task<bool> Forwarding::pick() {
 
 // Finds an address of the service's name.
 Task<bool> Forwarding::resolve() {
-  const Result<net::SocketAddress> found = co_await worker_.resolve(service_.host, service_.port);
+  const Result<net::SocketAddress> found = co_await worker_.resolve(*request_.place.host, request_.place.port);
   if (!found) {
     log::error("{}", found.error().to_string());
     // Refused before any peer was tried: this is an answer of our own.
     if (request_.tries.empty()) request_.forwarded.reset();
     failure_ = net::Resolver::is_name_error(found.error()) ? 503 : 500;
     failure_text_ = failure_ == 503 ? "name resolution failed"
-                                    : "failed the initial dns/balancer resolve for '" + service_.host + "' with: " + found.error().code.message();
+                                    : "failed the initial dns/balancer resolve for '" + *request_.place.host + "' with: " + found.error().code.message();
   }
   if (found) peer_.address = *found;
   co_return found.has_value();
@@ -197,7 +197,7 @@ void Forwarding::note_try(const net::SocketAddress& peer) {
   one.peer = peer;
   one.balancer_latency = peers_.took();
   // The first try at a known address sets out when the request does: no need to ask the clock again.
-  const bool at_once = request_.tries.size() == 1 && request_.upstream->literal;
+  const bool at_once = request_.tries.size() == 1 && request_.place.literal != nullptr;
   one.started = at_once ? request_.exchange.started + std::chrono::duration_cast<System::duration>(*request_.forwarded - request_.started) : System::now();
 }
 
@@ -210,7 +210,7 @@ Attempt Forwarding::after_failure(const Error& error, bool reused) {
   const bool answered_badly = error.code == boost::system::errc::protocol_error;
   const bool stale = reused && !timed_out(error) && !answered_badly;
   if (!stale && peers_.balances()) peers_.failed(error);
-  log::error("{} while talking to {} for {}", error.to_string(), service_.host, request_.exchange.request_id);
+  log::error("{} while talking to {} for {}", error.to_string(), *request_.place.host, request_.exchange.request_id);
   if (request_.body.started()) return Attempt::failed;
   // It answered, if badly: asking the next one is for peers that did not.
   if (answered_badly) return Attempt::failed;
@@ -352,6 +352,7 @@ Task<void> Forwarding::give_up() {
 }  // namespace
 
 Task<void> forward(Request& request) {
+  find_place(request);
   Forwarding forwarding(request);
   co_await forwarding.run();
 }

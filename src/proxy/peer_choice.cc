@@ -44,13 +44,12 @@ class Pause {
 }  // namespace
 
 PeerChoice::PeerChoice(Request& request) : request_(request), tried_(&request.arena) {
-  const snapshot::Upstream& service = *request.upstream;
-  if (service.literal || request.config->balancers.size() == 0) return;
-  const auto* found = request.config->balancers.find(service.service.host);
+  if (request.place.literal != nullptr || request.config->balancers.size() == 0) return;
+  const auto* found = request.config->balancers.find(*request.place.host);
   if (found == nullptr) return;
   balancer_ = found->get();
   group_ = &balancer_->group();
-  protocol_ = service.service.protocol;
+  protocol_ = request.upstream->service.protocol;
   const entity::Upstream& upstream = balancer_->upstream();
   if (upstream.breaker) breaker_ = &*upstream.breaker;
   timed_ = upstream.algorithm == entity::Algorithm::latency || upstream.outliers.has_value() || request.chain->logs;
@@ -110,7 +109,7 @@ std::uint32_t PeerChoice::hash() {
 void PeerChoice::take_newest() {
   const snapshot::SnapshotPtr newest = request_.client.worker().snapshot().pin();
   if (newest == request_.config) return;
-  const auto* found = newest->balancers.find(request_.upstream->service.host);
+  const auto* found = newest->balancers.find(*request_.place.host);
   if (found == nullptr || found->get() == balancer_) return;
   request_.exchange.keep(*found);
   balancer_ = found->get();

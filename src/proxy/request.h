@@ -14,6 +14,7 @@
 #include "net/block_pool.h"
 #include "plugin/chain.h"
 #include "plugin/exchange.h"
+#include "proxy/place.h"
 #include "proxy/request_body.h"
 #include "router/table.h"
 #include "snapshot/snapshot.h"
@@ -42,6 +43,7 @@ struct Request {
   snapshot::SnapshotPtr config;
   std::optional<router::Match> match;
   const snapshot::Upstream* upstream = nullptr;
+  Place place;                           ///< once it is being forwarded
   const plugin::Chain* chain = nullptr;  ///< of the route and its service; null before routing
 
   /// The plugins that run, as access found them, in order; fixed from then on.

@@ -193,7 +193,7 @@ void prepare_request_headers(Request& request, const Options& options) {
   headers.erase_if(is_debugging);
 
   const entity::Route& route = *request.exchange.route;
-  headers.set(Name::host, route.preserve_host && !request.head.authority.empty() ? request.head.authority : std::string_view(request.upstream->host_header));
+  headers.set(Name::host, route.preserve_host && !request.head.authority.empty() ? request.head.authority : request.place.host_header);
   if (upgrading) {
     headers.add(Name::connection, "keep-alive, Upgrade");
     headers.add(Name::upgrade, "websocket");

@@ -60,6 +60,9 @@ class Field {
   }
   Field& exclusive_subsets(std::vector<std::vector<std::string>> subsets) { return exclusive_ = std::move(subsets), *this; }
   Field& rule(Rule rule) { return rules_.push_back(std::move(rule)), *this; }
+  /// What is worked out from the rest of a record when it is written, defaults filled in already: `now` in seconds since 1970.
+  using Completion = std::function<void(Json& value, double now)>;
+  Field& completed_by(Completion completion) { return completion_ = std::move(completion), *this; }
   Field& on_delete_cascade() { return cascade_ = true, *this; }
   Field& abstract() { return abstract_ = true, *this; }            ///< a record whose fields depend on another field
   Field& referenceable() { return referenceable_ = true, *this; }  ///< may be a vault reference
@@ -74,6 +77,7 @@ class Field {
   [[nodiscard]] bool is_automatic() const noexcept { return automatic_; }
   [[nodiscard]] bool is_abstract() const noexcept { return abstract_; }
   [[nodiscard]] bool is_shown_when_set() const noexcept { return only_when_set_; }
+  [[nodiscard]] const Completion& completion() const noexcept { return completion_; }
   [[nodiscard]] bool is_unique() const noexcept { return unique_; }
   [[nodiscard]] const std::optional<Json>& default_json() const noexcept { return default_; }
   [[nodiscard]] const Field* elements() const noexcept { return elements_.get(); }
@@ -134,6 +138,7 @@ class Field {
   std::string match_any_error_;
   std::vector<std::vector<std::string>> exclusive_;
   std::vector<Rule> rules_;
+  Completion completion_;
   std::string description_;
   std::string reference_;
   std::shared_ptr<const Field> elements_;

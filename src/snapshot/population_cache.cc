@@ -282,6 +282,8 @@ plugin::PopulationIndex& PopulationCache::index(std::string_view entity, std::st
   return *indexes_.back();
 }
 
+bool PopulationCache::knows(std::string_view entity) const { return catalog_.find(entity) != nullptr; }
+
 void PopulationCache::add_worker(Executor& worker) {
   const std::lock_guard lock(mutex_);
   workers_.push_back(&worker);

@@ -31,6 +31,7 @@ class PopulationCache final : public plugin::Population {
   ~PopulationCache() override;
 
   plugin::PopulationIndex& index(std::string_view entity, std::string_view field, Parse parse) override;
+  [[nodiscard]] bool knows(std::string_view entity) const override;
 
   /// A loop whose thread reads through this cache, before it starts, and after it has ended. Control thread.
   void add_worker(Executor& worker);

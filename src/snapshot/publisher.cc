@@ -3,21 +3,6 @@
 #include "base/log.h"
 
 namespace gateway::snapshot {
-namespace {
-
-bool is_default_port(const entity::Service& service) {
-  using entity::Protocol;
-  switch (service.protocol) {
-    case Protocol::http:
-    case Protocol::grpc: return service.port == 80;
-    case Protocol::https:
-    case Protocol::grpcs: return service.port == 443;
-    default: return false;
-  }
-}
-
-}  // namespace
-
 Publisher::Publisher(Executor& control, router::Flavour flavour, std::vector<plugin::PluginType> types, const plugin::Services& services, ServiceTrust trust)
     : control_(control),
       working_{0, router::Table(flavour), {}, {}},
@@ -32,9 +17,7 @@ Publisher::Publisher(Executor& control, router::Flavour flavour, std::vector<plu
 
 std::shared_ptr<const Upstream> Publisher::make_upstream(entity::Service service) {
   Upstream upstream;
-  const bool bare_ipv6 = service.host.find(':') != std::string::npos && service.host.front() != '[';
-  upstream.host_header = bare_ipv6 ? '[' + service.host + ']' : service.host;
-  if (!is_default_port(service)) upstream.host_header += ':' + std::to_string(service.port);
+  upstream.host_header = entity::host_header(service.protocol, service.host, service.port);
   std::string_view address = service.host;
   if (address.size() > 2 && address.front() == '[') address = address.substr(1, address.size() - 2);
   upstream.literal = net::SocketAddress::from_ip(address, service.port);
