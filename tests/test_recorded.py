@@ -23,8 +23,8 @@ UNRECORDED = {"date", "content-length", "transfer-encoding"}
 # Lists whose order means nothing: pages are ordered by random ids.
 UNORDERED = {"data", "enabled_plugins"}
 
-# Paths of ours beside those of the recorded node.
-OURS = ("/apis", "/debug/node/dns")
+# What is ours beside what the recorded node has.
+OURS = ("/apis", "/debug/node/dns", "canary")
 
 
 def only_known(member):
