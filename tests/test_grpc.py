@@ -185,3 +185,18 @@ def test_an_ordinary_service_over_http2(gateway, server):
     assert gateway.admin("GET", f"/services/{made['id']}").json["http2"] is True
     # The gRPC server answers over HTTP/2 and nothing else.
     assert fetch(gateway.proxy, "GET", "/h2").status in (200, 415, 404, 405)
+
+
+def test_a_request_that_a_broken_connection_may_have_brought_is_not_sent_again(gateway, upstream):
+    def script(peer):
+        peer.send(b"\0\0\0\4\0\0\0\0\0")  # SETTINGS
+        while b"take it" not in peer.reader.buffer:
+            if not peer.reader.fill():
+                return
+        # It has been read; then the connection breaks.
+
+    origin = upstream(script)
+    gateway.route(origin, "/", service={"http2": True, "retries": 5})
+    answer = fetch(gateway.proxy, "POST", "/", headers={"Content-Length": "7"}, body=b"take it")
+    assert answer.status == 502
+    assert len(origin.peers) == 1

@@ -33,7 +33,7 @@ H2Connection::H2Connection(H2Pool& pool, ConnectionPtr connection, const Destina
 
 Task<void> H2Connection::serve() {
   co_await run();
-  for (const H2CallPtr& call : std::vector<H2CallPtr>(calls_)) stream_closed(call.get(), NGHTTP2_REFUSED_STREAM);
+  for (const H2CallPtr& call : std::vector<H2CallPtr>(calls_)) stream_closed(call.get(), NGHTTP2_INTERNAL_ERROR);
   resume_ready();
   Pool::discard(std::move(connection_));
   pool_.remove(*this);
