@@ -71,6 +71,29 @@ def test_a_ttl_of_zero_asks_for_each_request(private, upstream):
             assert len(names.asked) == asked
 
 
+def test_the_name_of_a_service_record_is_what_host_says_where_it_is_wanted(private, echo):
+    with NameServer(ttl=1) as names:
+        names.answers["service.test"] = [(0, 0, echo.port, "blue.test")]
+        names.answers["blue.test"] = names.answers["green.test"] = ["127.0.0.1"]
+        gateway = started(private, names)
+        gateway.create("/upstreams", name="shop.internal")
+        gateway.create("/upstreams/shop.internal/targets", target="service.test")
+        gateway.route("http://shop.internal")
+
+        def host():
+            answer = gateway.get("/")
+            return answer.status == 200 and answer.json["headers"]["host"]
+
+        eventually(lambda: host() == f"service.test:{echo.port}", "the target's name")
+        gateway.admin("PATCH", "/upstreams/shop.internal", json={"use_srv_name": True})
+        eventually(lambda: host() == f"blue.test:{echo.port}", "the record's name")
+        # The same address under another name is a change too.
+        names.answers["service.test"] = [(0, 0, echo.port, "green.test")]
+        eventually(lambda: host() == f"green.test:{echo.port}", "the new record's name")
+        gateway.admin("PATCH", "/upstreams/shop.internal", json={"host_header": "told.test"})
+        eventually(lambda: host() == f"told.test:{echo.port}", "what is told")
+
+
 # -- what is shown of the cache
 
 

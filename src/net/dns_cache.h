@@ -25,6 +25,7 @@ struct DnsAddresses {
     IpAddress ip;
     std::uint16_t port = 0;  ///< of SRV; 0: the caller's
     unsigned weight = 0;     ///< of SRV, at least 1; 0 otherwise
+    std::string name{};      ///< of SRV: the record's target, unless that is an address; empty otherwise
   };
   std::vector<One> list;  ///< never empty
   DnsType type = DnsType::a;

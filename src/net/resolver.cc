@@ -259,6 +259,7 @@ Task<Resolver::Impl::Step> Resolver::Impl::gather(DnsEntry& entry, const DnsFind
     for (DnsAddresses::One one : of_target.found->list) {
       if (record != nullptr) one.weight = std::max<unsigned>(record->weight, 1);
       if (record != nullptr && one.port == 0) one.port = record->port;
+      if (record != nullptr && !literal(record->target)) one.name = record->target;
       if (found->list.size() < most_addresses) found->list.push_back(one);
     }
   };
@@ -478,7 +479,7 @@ Task<Result<Resolver::Answer>> Resolver::resolve_all(const std::string& host, st
     }
   }
   if (found == nullptr) co_return Error{error, Origin::upstream, "resolving " + host};
-  for (const DnsAddresses::One& one : found->list) answer.records.push_back({one.ip.with_port(one.port != 0 ? one.port : port), one.weight});
+  for (const DnsAddresses::One& one : found->list) answer.records.push_back({one.ip.with_port(one.port != 0 ? one.port : port), one.weight, one.name});
   answer.srv = found->type == DnsType::srv;
   if (expires == Steady::time_point::max()) {
     answer.ttl = for_good;

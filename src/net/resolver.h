@@ -45,6 +45,7 @@ class Resolver {
   struct Record {
     SocketAddress address;
     unsigned weight = 0;  ///< of SRV (0 counts as 1); 0 where the record has none
+    std::string name{};   ///< of SRV: the target, unless that is an address; else empty
   };
   struct Answer {
     std::vector<Record> records;       ///< never empty; in the order they came

@@ -111,6 +111,9 @@ TEST_F(ResolverRecords, ServicesBringPortsAndWeightsOfTheBestPriority) {
   const auto all = begin_all("service.test");
   ASSERT_TRUE(*all);
   EXPECT_TRUE((*all)->value().srv);
+  std::vector<std::string> names;
+  for (const Resolver::Record& record : (*all)->value().records) names.push_back(record.name);
+  EXPECT_EQ(names, (std::vector<std::string>{"one.test", "two.test", "two.test", ""}));
   EXPECT_LE((*all)->value().ttl, 60s);
   EXPECT_GT((*all)->value().ttl, 58s);
   EXPECT_EQ(server.asked("far.test", any) + server.asked("far.test", a), 0);

@@ -39,10 +39,10 @@ milliseconds jittered(milliseconds interval) {
 
 }  // namespace
 
-Directory::Directory(net::Loop& loop, const net::Resolver::Options& dns, Publish publish, Certificates certificates)
+Directory::Directory(net::Loop& loop, const net::Resolver::Options& dns, Publish publish, Certificates certificates, tls::ClientOptions trust)
     : loop_(loop),
       resolver_(std::make_shared<net::Resolver>(loop, dns)),
-      prober_(loop),
+      prober_(loop, std::move(trust)),
       publish_(std::move(publish)),
       certificates_(std::move(certificates)),
       timer_(
@@ -190,7 +190,8 @@ void Directory::rebuild(const ManagedPtr& managed) {
       Peer peer;
       peer.address = address->address;
       const std::string& told = managed->upstream->host_header;
-      peer.host = told.empty() ? entry->target.name : told;
+      const bool by_record = managed->upstream->use_srv_name && !address->name.empty();
+      peer.host = !told.empty() ? told : by_record ? address->name : entry->target.name;
       peer.host_with_port = peer.host + ':' + std::to_string(address->address.port());
       peer.weight = address->weight != 0 ? address->weight : entry->target.weight;
       peer.state = address->state;
@@ -232,7 +233,7 @@ void Directory::set_addresses(Managed& managed, Entry& entry, const net::Resolve
   for (const net::Resolver::Record& record : answer.records) {
     // An SRV record without weight takes the least there is (Kong 3.9, balancer).
     const unsigned weight = answer.srv ? std::max(record.weight, 1U) : 0;
-    entry.addresses.push_back({record.address, weight, peer_of(managed, entry.target.name, record.address)});
+    entry.addresses.push_back({record.address, weight, record.name, peer_of(managed, entry.target.name, record.address)});
   }
 }
 
@@ -282,7 +283,7 @@ Task<void> Directory::look_up_target(ManagedPtr managed, Uuid target) {
   const std::vector<Address> before_that = entry.addresses;
   found(*managed, entry, answer);
   managed->names_due = std::min(managed->names_due, entry.due);
-  const auto same = [](const Address& a, const Address& b) { return a.address == b.address && a.weight == b.weight; };
+  const auto same = [](const Address& a, const Address& b) { return a.address == b.address && a.weight == b.weight && a.name == b.name; };
   const bool changed = !std::equal(before_that.begin(), before_that.end(), entry.addresses.begin(), entry.addresses.end(), same);
   if (changed || !was_settled) touch(managed);
 }

@@ -34,7 +34,8 @@ class Directory final : public HealthBook {
   /// A certificate entity by its id; null: there is none.
   using Certificates = std::function<tls::ServerCertificatePtr(const Uuid& id)>;
 
-  Directory(net::Loop& loop, const net::Resolver::Options& dns, Publish publish, Certificates certificates);
+  /// `trust`: of probes over TLS.
+  Directory(net::Loop& loop, const net::Resolver::Options& dns, Publish publish, Certificates certificates, tls::ClientOptions trust = {});
   ~Directory() override;
   Directory(const Directory&) = delete;
   Directory& operator=(const Directory&) = delete;
@@ -61,6 +62,7 @@ class Directory final : public HealthBook {
   struct Address {
     net::SocketAddress address;
     unsigned weight = 0;
+    std::string name;  // of a service record's target
     std::shared_ptr<PeerState> state;
   };
   struct Entry {
