@@ -45,6 +45,14 @@ snapshot::ServiceTrust service_trust(const TlsSettings& settings) {
   return trust;
 }
 
+// Whom probes trust is whom services are trusted by; whether they look is the upstream's choice.
+tls::ClientOptions probe_trust(const TlsSettings& settings) {
+  const snapshot::ServiceTrust services = service_trust(settings);
+  tls::ClientOptions trust = services.node;
+  trust.depth = services.verify_depth;
+  return trust;
+}
+
 std::string host_name() {
   char name[256] = {};
   ::gethostname(name, sizeof name - 1);
@@ -141,7 +149,7 @@ Status Node::build_configuration() {
   directory_.emplace(
       control_, data_path_options(settings_).dns,
       [this](const std::string& name, std::shared_ptr<const upstream::Balancer> balancer) { publisher_->set_balancer(name, std::move(balancer)); },
-      [this](const Uuid& id) { return publisher_->certificate(id); });
+      [this](const Uuid& id) { return publisher_->certificate(id); }, probe_trust(settings_.tls));
   const Status fed = load_upstreams(*store_, *catalog_, *directory_);
   if (!fed) return fed;
   return publisher_->load(*store_, *catalog_);

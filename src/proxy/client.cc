@@ -1,7 +1,7 @@
 #include "proxy/client.h"
 
+#include "proxy/cancellable.h"
 #include "proxy/request.h"
-#include "proxy/upstream_side.h"
 
 namespace gateway::proxy {
 
@@ -12,7 +12,7 @@ void Client::left() noexcept {
   if (upstream_ != nullptr) upstream_->cancel();
 }
 
-void Client::watch_for(UpstreamSide* upstream) noexcept {
+void Client::watch_for(Cancellable* upstream) noexcept {
   upstream_ = upstream;
   if (upstream != nullptr) awaits_upstream();
 }

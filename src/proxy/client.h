@@ -14,8 +14,8 @@
 
 namespace gateway::proxy {
 
+class Cancellable;
 struct Request;
-class UpstreamSide;
 class Worker;
 
 /// An answer on its way to a client: its head is sent with the first piece of its body.
@@ -75,8 +75,8 @@ class Client {
   /// The client broke off in the middle of its body: nobody to answer.
   void left() noexcept;
 
-  /// The upstream's side of the request under way, to be cancelled when the client leaves; null: none any more.
-  void watch_for(UpstreamSide* upstream) noexcept;
+  /// What goes on with an upstream for the request under way, to be cancelled when the client leaves; null: nothing any more.
+  void watch_for(Cancellable* upstream) noexcept;
 
   /// Completes an answer's headers with what this version of HTTP needs, once they are final.
   virtual void frame(Answer& answer) = 0;
@@ -100,7 +100,7 @@ class Client {
   /// The upstream is waited for, with nothing being sent.
   virtual void awaits_upstream() noexcept {}
 
-  [[nodiscard]] UpstreamSide* upstream() const noexcept { return upstream_; }
+  [[nodiscard]] Cancellable* upstream() const noexcept { return upstream_; }
 
  private:
   friend class Sending;
@@ -110,7 +110,7 @@ class Client {
   virtual Status end(Sending& piece) = 0;
 
   Worker& worker_;
-  UpstreamSide* upstream_ = nullptr;
+  Cancellable* upstream_ = nullptr;
   bool gone_ = false;
 };
 

@@ -37,6 +37,21 @@ bool may_repeat(const Request& request) {
 
 bool timed_out(const Error& error) { return error.code == boost::asio::error::timed_out; }
 
+/// A connection being made for a client.
+class Dial final : public Cancellable {
+ public:
+  explicit Dial(Client& client) : client_(client) { client_.watch_for(this); }
+  ~Dial() { client_.watch_for(nullptr); }
+  Dial(const Dial&) = delete;
+  Dial& operator=(const Dial&) = delete;
+
+  void cancel() noexcept override { dialling.cancel(); }
+  upstream::Dialling dialling;
+
+ private:
+  Client& client_;
+};
+
 class Forwarding {
  public:
   explicit Forwarding(Request& request)
@@ -141,7 +156,10 @@ Task<void> Forwarding::run() {
 std::string Forwarding::server_name() const {
   const std::string_view host = request_.head.headers.value(http::Name::host);
   if (host.starts_with('[')) return std::string(host.substr(1, host.find(']') - 1));
-  return std::string(host.substr(0, host.find(':')));
+  std::string_view name = host.substr(0, host.find(':'));
+  // RFC 6066, section 3: without the dot of the root.
+  if (name.ends_with('.')) name.remove_suffix(1);
+  return std::string(name);
 }
 
 Task<bool> Forwarding::find_peer() {
@@ -238,7 +256,8 @@ Task<Attempt> Forwarding::try_http1(bool fresh) {
   Result<ConnectionPtr> connection = fresh ? ConnectionPtr() : worker_.pool().take(peer_);
   if (!*connection) {
     if (!admitted()) co_return Attempt::failed;
-    connection = co_await worker_.pool().connect(peer_, service_.connect_timeout);
+    Dial dial(request_.client);
+    connection = co_await worker_.pool().connect(peer_, service_.connect_timeout, upstream::Speaks::http1, &dial.dialling);
     if (peers_.balances()) peers_.connected();
     if (!connection) co_return after_failure(connection.error(), false);
   }
@@ -280,7 +299,9 @@ Task<Attempt> Forwarding::try_http1(bool fresh) {
 
 Task<Attempt> Forwarding::try_http2() {
   if (!admitted()) co_return Attempt::failed;
-  const Result<upstream::H2Connection*> connection = co_await worker_.h2_pool().connect(peer_, service_.connect_timeout);
+  std::optional<Dial> dial(request_.client);
+  const Result<upstream::H2Connection*> connection = co_await worker_.h2_pool().connect(peer_, service_.connect_timeout, &dial->dialling);
+  dial.reset();
   if (peers_.balances()) peers_.connected();
   if (!connection) co_return after_failure(connection.error(), false);
   if (request_.client.gone()) co_return Attempt::failed;

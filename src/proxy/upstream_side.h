@@ -8,6 +8,7 @@
 #include "base/task.h"
 #include "http/message.h"
 #include "net/stream.h"
+#include "proxy/cancellable.h"
 
 namespace gateway::proxy {
 
@@ -15,7 +16,7 @@ namespace gateway::proxy {
 /// request's body and gives back the answer. One thread: the worker's.
 ///
 /// Errors of all waits: the network's, malformed (protocol_error), timed_out; operation_aborted after cancel().
-class UpstreamSide {
+class UpstreamSide : public Cancellable {
  public:
   struct Piece {
     std::string_view payload;  ///< valid until the next poll
@@ -23,8 +24,6 @@ class UpstreamSide {
   };
 
   virtual ~UpstreamSide() = default;
-  /// Ends all waits; the side is only good to be closed.
-  virtual void cancel() noexcept = 0;
 
   // The request's body, when it was not whole with the head.
 

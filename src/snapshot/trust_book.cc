@@ -1,5 +1,9 @@
 #include "snapshot/trust_book.h"
 
+#include <algorithm>
+#include <optional>
+#include <utility>
+
 #include "entity/upstream.h"
 
 namespace gateway::snapshot {
@@ -27,7 +31,9 @@ Result<std::shared_ptr<const tls::ClientContext>> TrustBook::context_for(const e
     for (const Uuid& id : service.ca_certificates) key += ' ' + id.to_string();
   }
   if (shown) key += " show " + shown->to_string();
-  if (const auto made = contexts_.find(key); made != contexts_.end()) return made->second;
+  if (const auto made = contexts_.find(key); made != contexts_.end()) {
+    if (std::shared_ptr<const tls::ClientContext> context = made->second.lock()) return context;
+  }
 
   tls::ClientOptions options = defaults_.node;
   options.verify = verify;
@@ -47,8 +53,18 @@ Result<std::shared_ptr<const tls::ClientContext>> TrustBook::context_for(const e
     options.certificate = *certificate;
   }
   Result<std::shared_ptr<const tls::ClientContext>> made = tls::ClientContext::make(options);
-  if (made) contexts_.emplace(std::move(key), *made);
+  if (made) {
+    forget_unused();
+    contexts_[std::move(key)] = *made;
+  }
   return made;
+}
+
+void TrustBook::forget_unused() {
+  constexpr std::size_t fewest = 64;
+  if (contexts_.size() < forget_at_) return;
+  std::erase_if(contexts_, [](const auto& each) { return each.second.expired(); });
+  forget_at_ = std::max(fewest, 2 * contexts_.size());
 }
 
 bool TrustBook::apply(const store::Change& change) {
@@ -58,18 +74,19 @@ bool TrustBook::apply(const store::Change& change) {
     return dropped > 0 || !change.after.is_null();
   }
   if (change.entity != "upstreams") return false;
-  std::optional<Uuid> before;
+  // A name that changes means other services, with the same certificate too.
+  std::optional<std::pair<std::string, Uuid>> before;
   if (const auto name = names_.find(change.id); name != names_.end()) {
-    before = shown_.at(name->second);
+    before.emplace(name->second, shown_.at(name->second));
     shown_.erase(name->second);
     names_.erase(name);
   }
-  std::optional<Uuid> after;
+  std::optional<std::pair<std::string, Uuid>> after;
   if (!change.after.is_null()) {
     const entity::Upstream upstream = entity::Upstream::from_json(change.after);
-    after = upstream.client_certificate;
-    if (after) {
-      shown_[upstream.name] = *after;
+    if (upstream.client_certificate) {
+      after.emplace(upstream.name, *upstream.client_certificate);
+      shown_[upstream.name] = *upstream.client_certificate;
       names_[upstream.id] = upstream.name;
     }
   }

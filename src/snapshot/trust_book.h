@@ -33,9 +33,13 @@ class TrustBook {
 
  private:
   ServiceTrust defaults_;
-  std::unordered_map<std::string, std::shared_ptr<const tls::ClientContext>> contexts_;  // by what they were made of
-  std::unordered_map<std::string, Uuid> shown_;                                          // by name of an upstream
-  std::unordered_map<Uuid, std::string> names_;                                          // of upstreams that show one
+  void forget_unused();
+
+  // By what they were made of. Services own them: those that no service has any more go, and each may weigh a megabyte.
+  std::unordered_map<std::string, std::weak_ptr<const tls::ClientContext>> contexts_;
+  std::size_t forget_at_ = 64;                   // so many contexts
+  std::unordered_map<std::string, Uuid> shown_;  // by name of an upstream
+  std::unordered_map<Uuid, std::string> names_;  // of upstreams that show one
 };
 
 }  // namespace gateway::snapshot

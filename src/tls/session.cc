@@ -143,6 +143,9 @@ net::Layer::Moved Session::outcome(int result) noexcept {
     case SSL_ERROR_WANT_WRITE: return {State::wait_to_write};
     case SSL_ERROR_ZERO_RETURN: return {State::ended};
     case SSL_ERROR_SYSCALL:
+      // TLS has not failed but what is below it. Without this OpenSSL would refuse to resume the session (RFC 8446, 6.1, asks
+      // for no such thing), and many a peer ends its connections without a word.
+      SSL_set_shutdown(ssl_.get(), SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
       error_ = errno != 0 ? error_code(errno, boost::system::system_category()) : boost::system::errc::make_error_code(boost::system::errc::connection_reset);
       break;
     default: {

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <boost/asio/error.hpp>
+#include <coroutine>
+#include <utility>
 
 #include "base/log.h"
 
@@ -111,22 +113,111 @@ H2Connection* H2Pool::find(const Destination& to) const noexcept {
   return nullptr;
 }
 
-Task<Result<H2Connection*>> H2Pool::connect(const Destination& to, std::chrono::milliseconds timeout) {
-  if (H2Connection* kept = find(to)) co_return kept;
-  Result<ConnectionPtr> connection = co_await pool_.connect(to, timeout, true);
-  if (!connection) co_return connection.error();
+struct H2Pool::Opening {
+  explicit Opening(const Destination& where) : to(where) {}
+  Destination to;
+  Dialling dialling;
+  std::vector<Turn*> waiting;
+};
+
+class H2Pool::Turn {
+ public:
+  Turn(H2Pool& pool, std::shared_ptr<Opening> opening, Dialling* dialling) : pool_(pool), opening_(std::move(opening)), dialling_(dialling) {
+    opening_->waiting.push_back(this);
+    if (dialling_ != nullptr) dialling_->begin(this, [](void* turn) noexcept { static_cast<Turn*>(turn)->give_up(); });
+  }
+  ~Turn() {
+    if (dialling_ != nullptr) dialling_->over();
+  }
+  Turn(const Turn&) = delete;
+  Turn& operator=(const Turn&) = delete;
+
+  bool await_ready() const noexcept { return over_; }
+  void await_suspend(std::coroutine_handle<> waiting) noexcept { waiting_ = waiting; }
+  Status await_resume() { return outcome_; }
+
+  void end(const Status& outcome) {
+    over_ = true;
+    outcome_ = outcome;
+  }
+  /// After end(): whoever waits goes on at once.
+  void resume() {
+    if (waiting_) std::exchange(waiting_, nullptr).resume();
+  }
+
+ private:
+  void give_up() noexcept {
+    if (over_) return;
+    end(Error{boost::asio::error::operation_aborted, Origin::upstream, "connecting to " + opening_->to.address.to_string()});
+    std::erase(opening_->waiting, this);
+    if (opening_->waiting.empty()) {
+      // Those who come from here on want one of their own.
+      pool_.forget(*opening_);
+      opening_->dialling.cancel();
+    }
+    // Not from inside of whatever noticed that the client has left.
+    if (waiting_) pool_.loop_.post([waiting = std::exchange(waiting_, nullptr)] { waiting.resume(); });
+  }
+
+  H2Pool& pool_;
+  std::shared_ptr<Opening> opening_;
+  Dialling* dialling_;
+  std::coroutine_handle<> waiting_;
+  Status outcome_;
+  bool over_ = false;
+};
+
+Task<Result<H2Connection*>> H2Pool::connect(const Destination& to, std::chrono::milliseconds timeout, Dialling* dialling) {
+  for (;;) {
+    if (H2Connection* kept = find(to)) co_return kept;
+    std::shared_ptr<Opening>& known = openings_[to];
+    const bool first = known == nullptr;
+    if (first) known = std::make_shared<Opening>(to);
+    const std::shared_ptr<Opening> opening = known;
+    Turn turn(*this, opening, dialling);
+    if (first) spawn(open(opening, timeout));
+    const Status opened = co_await turn;
+    if (!opened) co_return opened.error();
+    // There may have been too many for it: another one for the rest.
+  }
+}
+
+Task<void> H2Pool::open(std::shared_ptr<Opening> opening, std::chrono::milliseconds timeout) {
+  Result<ConnectionPtr> connection = co_await pool_.connect(opening->to, timeout, Speaks::http2, &opening->dialling);
+  Status outcome;
+  if (connection) {
+    outcome = admit(opening->to, std::move(*connection));
+  } else {
+    outcome = connection.error();
+  }
+  forget(*opening);
+  // First all are told: what one of them does may end another.
+  const std::vector<Turn*> waiting = std::exchange(opening->waiting, {});
+  for (Turn* turn : waiting) turn->end(outcome);
+  for (Turn* turn : waiting) turn->resume();
+}
+
+Status H2Pool::admit(const Destination& to, ConnectionPtr connection) {
   if (to.tls) {
-    const auto* session = static_cast<const tls::Session*>((*connection)->stream().layer());
+    const auto* session = static_cast<const tls::Session*>(connection->stream().layer());
     if (session->alpn() != "h2") {
-      Pool::discard(std::move(*connection));
-      co_return Error{boost::asio::error::no_protocol_option, Origin::upstream, "no agreement on HTTP/2 with " + to.address.to_string()};
+      Pool::discard(std::move(connection));
+      return Error{boost::asio::error::no_protocol_option, Origin::upstream, "no agreement on HTTP/2 with " + to.address.to_string()};
     }
   }
-  auto made = std::make_unique<H2Connection>(*this, std::move(*connection), to, idle_);
-  H2Connection* usable = made.get();
+  auto made = std::make_unique<H2Connection>(*this, std::move(connection), to, idle_);
+  H2Connection& usable = *made;
   connections_[to].push_back(std::move(made));
-  spawn(serve_connection(*usable));
-  co_return usable;
+  // Those who wanted it may have left meanwhile; the first call takes the deadline away.
+  if (idle_.count() > 0) usable.stream().expires_after(idle_);
+  spawn(serve_connection(usable));
+  if (!usable.has_room()) return Error{boost::asio::error::try_again, Origin::upstream, "a connection that takes no streams, to " + to.address.to_string()};
+  return {};
+}
+
+void H2Pool::forget(const Opening& opening) {
+  const auto found = openings_.find(opening.to);
+  if (found != openings_.end() && found->second.get() == &opening) openings_.erase(found);
 }
 
 void H2Pool::remove(H2Connection& ended) {

@@ -72,9 +72,10 @@ class H2Pool {
   H2Pool(net::Loop& loop, Pool& pool, std::chrono::milliseconds idle) : loop_(loop), pool_(pool), idle_(idle) {}
   ~H2Pool();
 
-  /// One with room for another stream, made if there is none. Valid until the caller's next wait.
+  /// One with room for another stream, made if there is none: all who come meanwhile wait for the same one, and it is given up
+  /// when nobody does any more. Valid until the caller's next wait.
   /// Errors: those of Pool::connect; no agreement on HTTP/2.
-  Task<Result<H2Connection*>> connect(const Destination& to, std::chrono::milliseconds timeout);
+  Task<Result<H2Connection*>> connect(const Destination& to, std::chrono::milliseconds timeout, Dialling* dialling = nullptr);
   /// Ends those that are idle now, and the others with their last stream.
   void clear();
 
@@ -84,11 +85,18 @@ class H2Pool {
   friend class H2Connection;
   [[nodiscard]] H2Connection* find(const Destination& to) const noexcept;
   void remove(H2Connection& ended);
+  /// A connection being made, and one of those who wait for it.
+  struct Opening;
+  class Turn;
+  Task<void> open(std::shared_ptr<Opening> opening, std::chrono::milliseconds timeout);
+  Status admit(const Destination& to, ConnectionPtr connection);
+  void forget(const Opening& opening);
 
   net::Loop& loop_;
   Pool& pool_;
   std::chrono::milliseconds idle_;
   std::unordered_map<Destination, std::vector<std::unique_ptr<H2Connection>>, DestinationHash> connections_;
+  std::unordered_map<Destination, std::shared_ptr<Opening>, DestinationHash> openings_;
 };
 
 }  // namespace gateway::upstream

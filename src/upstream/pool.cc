@@ -9,6 +9,12 @@ namespace {
 constexpr std::size_t input_bytes = 16384;  // a small answer arrives whole in one read
 constexpr std::size_t max_tickets = 4096;
 
+std::string ticket_key(const Destination& to) {
+  std::string key(reinterpret_cast<const char*>(&to.address.storage), to.address.size);
+  key.append(reinterpret_cast<const char*>(to.tls->identity().data()), to.tls->identity().size());
+  return key + to.server_name;
+}
+
 Task<void> close_and_free(ConnectionPtr connection) { co_await connection->stream().finish(); }
 
 }  // namespace
@@ -36,18 +42,24 @@ ConnectionPtr Pool::take(const Destination& to) {
   return nullptr;
 }
 
-Task<Result<ConnectionPtr>> Pool::connect(const Destination& to, std::chrono::milliseconds timeout, bool http2) {
+Task<Result<ConnectionPtr>> Pool::connect(const Destination& to, std::chrono::milliseconds timeout, Speaks speaks, Dialling* dialling) {
+  sweep();
   auto connection = std::make_unique<Connection>(loop_, *this, to);
   net::Stream& stream = connection->stream_;
+  if (dialling != nullptr) {
+    if (dialling->cancelled()) co_return Error{boost::asio::error::operation_aborted, Origin::upstream, "connecting to " + to.address.to_string()};
+    dialling->begin(&stream, [](void* under_way) noexcept { static_cast<net::Stream*>(under_way)->cancel(); });
+  }
   stream.expires_after(timeout);
   Status connected = co_await stream.connect(connection->to_.address);
   bool shaking = false;
   if (connected && to.tls) {
     shaking = true;
     stream.expires_after(timeout);
-    connected = co_await shake_hands(*connection, http2);
+    connected = co_await shake_hands(*connection, speaks);
   }
   stream.never_expires();
+  if (dialling != nullptr) dialling->over();
   if (!connected) {
     Error error = connected.error();
     error.origin = Origin::upstream;
@@ -60,13 +72,15 @@ Task<Result<ConnectionPtr>> Pool::connect(const Destination& to, std::chrono::mi
   co_return connection;
 }
 
-Task<Status> Pool::shake_hands(Connection& connection, bool http2) {
+Task<Status> Pool::shake_hands(Connection& connection, Speaks speaks) {
   const Destination& to = connection.to_;
-  const auto ticket = tickets_.find(to);
+  const auto ticket = tickets_.find(ticket_key(to));
   SSL_SESSION* previous = ticket == tickets_.end() ? nullptr : ticket->second.get();
-  std::unique_ptr<tls::Session> session = to.tls->connect(connection.stream_.socket().native_handle(), to.server_name, http2, previous);
+  std::unique_ptr<tls::Session> session = to.tls->connect(connection.stream_.socket().native_handle(), to.server_name, speaks == Speaks::http2, previous);
   net::Stream::Open opening = connection.stream_.open(std::move(session));
   Status opened = co_await opening;
+  // Perhaps it was the ticket that the peer did not like: the next one comes without.
+  if (!opened) tickets_.erase(ticket_key(to));
   co_return opened;
 }
 
@@ -77,12 +91,20 @@ void Pool::keep_ticket(Connection& connection) {
   tls::TicketPtr ticket = session->take_ticket();
   if (!ticket) return;
   if (tickets_.size() >= max_tickets) tickets_.clear();
-  tickets_[connection.to_] = std::move(ticket);
+  tickets_[ticket_key(connection.to_)] = std::move(ticket);
+}
+
+// Peers and contexts of the past leave empty lists behind. Those of the present do as well, and are filled again at once:
+// hence not each time.
+void Pool::sweep() {
+  constexpr std::size_t fewest = 64;
+  if (idle_.size() < sweep_at_) return;
+  std::erase_if(idle_, [](const auto& each) { return each.second.empty(); });
+  sweep_at_ = std::max(fewest, 2 * idle_.size());
 }
 
 void Pool::give_back(ConnectionPtr connection) {
   net::Stream& stream = connection->stream_;
-  keep_ticket(*connection);
   const bool worn_out = limits_.requests != 0 && connection->requests_ >= limits_.requests;
   std::vector<ConnectionPtr>& list = idle_[connection->to_];
   if (worn_out || stream.ended() || stream.timed_out() || !stream.data().empty() || list.size() >= limits_.idle_per_peer) {
@@ -93,13 +115,17 @@ void Pool::give_back(ConnectionPtr connection) {
   } else {
     stream.never_expires();
   }
+  keep_ticket(*connection);
   stream.observe(connection.get());
   stream.read_ahead();
   list.push_back(std::move(connection));
 }
 
 void Pool::discard(ConnectionPtr connection) {
-  if (connection) spawn(close_and_free(std::move(connection)));
+  if (!connection) return;
+  // Most of all those who keep no connections have to shake hands again.
+  connection->pool_.keep_ticket(*connection);
+  spawn(close_and_free(std::move(connection)));
 }
 
 void Pool::drop(Connection& idle) {

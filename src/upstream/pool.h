@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -17,6 +18,9 @@
 namespace gateway::upstream {
 
 class Pool;
+
+/// What a connection is for: over TLS, that and nothing else is offered.
+enum class Speaks { http1, http2 };
 
 /// Where a connection leads, and under which trust: everything that decides whether one may stand for another.
 struct Destination {
@@ -59,6 +63,28 @@ class Connection final : net::Stream::Observer {
 
 using ConnectionPtr = std::unique_ptr<Connection>;
 
+/// A connection being made, for whoever may not want it any more before it is. Its thread is the loop's.
+class Dialling {
+ public:
+  /// Ends the wait, soon, with operation_aborted.
+  void cancel() noexcept {
+    if (!std::exchange(cancelled_, true) && end_ != nullptr) end_(what_);
+  }
+
+  // For those who make it: how it is ended from here on.
+  void begin(void* what, void (*end)(void*) noexcept) noexcept {
+    what_ = what;
+    end_ = end;
+  }
+  void over() noexcept { end_ = nullptr; }
+  [[nodiscard]] bool cancelled() const noexcept { return cancelled_; }
+
+ private:
+  void* what_ = nullptr;
+  void (*end_)(void*) noexcept = nullptr;
+  bool cancelled_ = false;
+};
+
 /// One worker's kept-alive connections to peers. Idle ones are watched: a peer that closes, or speaks out
 /// of turn, is dropped at once.
 class Pool {
@@ -73,9 +99,9 @@ class Pool {
 
   /// An idle connection, the one used last; null when there is none.
   ConnectionPtr take(const Destination& to);
-  /// `timeout`: for the connection, and again for the handshake of TLS. `http2`: that and nothing else is offered there.
-  /// Errors: refused, unreachable, timed_out, a handshake that failed.
-  Task<Result<ConnectionPtr>> connect(const Destination& to, std::chrono::milliseconds timeout, bool http2 = false);
+  /// `timeout`: for the connection, and again for the handshake of TLS. `dialling` (may be null) lives as long as the task.
+  /// Errors: refused, unreachable, timed_out, operation_aborted, a handshake that failed.
+  Task<Result<ConnectionPtr>> connect(const Destination& to, std::chrono::milliseconds timeout, Speaks speaks = Speaks::http1, Dialling* dialling = nullptr);
   /// After a complete answer on a connection that may be kept.
   void give_back(ConnectionPtr connection);
   /// Closes a connection that is of no more use. Safe whatever is in flight on it.
@@ -86,13 +112,16 @@ class Pool {
  private:
   friend class Connection;
   void drop(Connection& idle);
-  Task<Status> shake_hands(Connection& connection, bool http2);
+  Task<Status> shake_hands(Connection& connection, Speaks speaks);
   void keep_ticket(Connection& connection);
+  void sweep();
 
   net::Loop& loop_;
   Limits limits_;
   std::unordered_map<Destination, std::vector<ConnectionPtr>, DestinationHash> idle_;
-  std::unordered_map<Destination, tls::TicketPtr, DestinationHash> tickets_;  // to resume TLS with; bounded
+  std::size_t sweep_at_ = 64;  // so many destinations
+  // To resume TLS with, by all that a Destination says but without its context, which may be of the past; bounded.
+  std::unordered_map<std::string, tls::TicketPtr> tickets_;
 };
 
 }  // namespace gateway::upstream

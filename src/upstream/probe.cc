@@ -54,9 +54,9 @@ std::shared_ptr<const tls::ClientContext> Prober::context(bool verify, const tls
   if (contexts_.size() > most_contexts) contexts_.clear();
   std::shared_ptr<const tls::ClientContext>& one = contexts_[{verify, certificate}];
   if (!one) {
-    tls::ClientOptions options;
+    tls::ClientOptions options = trust_;
     options.verify = verify;
-    options.certificate = certificate;
+    if (certificate) options.certificate = certificate;
     Result<std::shared_ptr<const tls::ClientContext>> made = tls::ClientContext::make(options);
     if (made) one = std::move(*made);
     if (!made) log::error("{}", made.error().to_string());

@@ -25,10 +25,11 @@ struct Finding {
 /// Sends the probes of active checks. Its thread is the loop's.
 class Prober {
  public:
-  explicit Prober(net::Loop& loop) : loop_(loop) {}
+  /// `trust`: authorities, versions and ciphers of probes over TLS, and what is shown where an upstream names nothing.
+  Prober(net::Loop& loop, tls::ClientOptions trust) : loop_(loop), trust_(std::move(trust)) {}
 
   /// One probe. `host`: what Host says, and, without its port, what TLS asks for. `certificate`: shown to
-  /// peers that ask for one; may be null. Reads the status line and no more.
+  /// peers that ask for one; null: the node's. Reads the status line and no more.
   /// Source: lua-resty-healthcheck 3.1.0, run_single_check.
   Task<Finding> probe(net::SocketAddress peer, std::shared_ptr<const entity::Upstream> upstream, std::string host, tls::ServerCertificatePtr certificate);
 
@@ -42,6 +43,7 @@ class Prober {
                          const tls::ServerCertificatePtr& certificate);
 
   net::Loop& loop_;
+  const tls::ClientOptions trust_;
   // Made when needed: by whether they verify, and what they show.
   std::map<std::pair<bool, tls::ServerCertificatePtr>, std::shared_ptr<const tls::ClientContext>> contexts_;
   std::unordered_set<net::Stream*> streams_;

@@ -50,6 +50,22 @@ def issued(name="a.test", authority="authority.test", key="ec"):
 
 
 @functools.cache
+def signed(name, issuer, ca=False, start="20200101000000Z", end="20990101000000Z"):
+    """A pair that `issuer` (another pair) vouches for, an authority itself if `ca`; `cert` is the certificate alone."""
+    with tempfile.TemporaryDirectory() as folder:
+        pathlib.Path(folder, "ca").write_text(issuer.cert)
+        pathlib.Path(folder, "ca.key").write_text(issuer.key)
+        pathlib.Path(folder, "index").write_text("")
+        pathlib.Path(folder, "config").write_text(
+            "[ca]\ndefault_ca=d\n[d]\ndatabase=index\nnew_certs_dir=.\nrand_serial=yes\ndefault_md=sha256\npolicy=p\nx509_extensions=e\n"
+            f"[p]\ncommonName=supplied\n[e]\nbasicConstraints=critical,CA:{'TRUE' if ca else 'FALSE'}\nsubjectAltName=DNS:{name}\n")
+        run("req", "-new", *EC, "-nodes", "-keyout", "key", "-out", "request", "-subj", f"/CN={name}", within=folder)
+        run("ca", "-config", "config", "-batch", "-cert", "ca", "-keyfile", "ca.key", "-in", "request", "-out", "cert", "-notext",
+            "-startdate", start, "-enddate", end, within=folder)
+        return Pair(*(pathlib.Path(folder, f).read_text() for f in ("cert", "key")))
+
+
+@functools.cache
 def expired_authority():
     """An authority whose time was over in 2021."""
     with tempfile.TemporaryDirectory() as folder:

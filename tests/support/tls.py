@@ -1,10 +1,13 @@
-"""TLS clients on which the test decides what happens between records."""
+"""TLS clients on which the test decides what happens between records, and origins that speak TLS."""
 
 import hashlib
+import pathlib
 import socket
 import ssl
+import tempfile
 
 from .http2 import tls_context
+from .upstreams import RawUpstream, name_of_target, serve
 from .wire import TIMEOUT, Reader
 
 
@@ -106,3 +109,54 @@ def shown(address, name, **more):
     """Which certificate is shown for a name."""
     with TlsClient(address, name, **more) as client:
         return client.digest
+
+
+def server_context(pair, clients=None, alpn=("http/1.1",), version=None):
+    """What a server shows, and whose certificates (PEM) it takes from clients."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    with tempfile.TemporaryDirectory() as folder:
+        for name, text in (("cert", pair.cert), ("key", pair.key)):
+            pathlib.Path(folder, name).write_text(text)
+        context.load_cert_chain(pathlib.Path(folder, "cert"), pathlib.Path(folder, "key"))
+    if clients:
+        context.load_verify_locations(cadata=clients)
+        context.verify_mode = ssl.CERT_OPTIONAL
+    if alpn:
+        context.set_alpn_protocols(list(alpn))
+    if version:
+        context.minimum_version = context.maximum_version = version
+    return context
+
+
+class TlsUpstream(RawUpstream):
+    """An origin that speaks TLS. Every handshake that ends well is noted: server name, ALPN, resumed or not, the client's name."""
+
+    def __init__(self, pair, script=None, port=0, **more):
+        self.context = server_context(pair, **more)
+        self.handshakes = []
+        self.failed = []
+        answer = serve(script) if isinstance(script, bytes) else script or serve(name_of_target)
+        # By connection: python's ssl tells it to a callback only.
+        names = {}
+        self.context.sni_callback = lambda connection, name, _: names.__setitem__(id(connection), name)
+
+        def secured(peer):
+            peer.sock.settimeout(TIMEOUT)
+            try:
+                sock = self.context.wrap_socket(peer.sock, server_side=True, do_handshake_on_connect=False)
+                peer.sock, peer.reader.sock = sock, sock
+                sock.do_handshake()
+            except OSError as problem:  # the client's right: it need not like us
+                self.failed.append(problem)
+                return
+            subject = dict(field[0] for field in (sock.getpeercert() or {}).get("subject", ()))
+            self.handshakes.append({"name": names.pop(id(sock), None), "alpn": sock.selected_alpn_protocol(), "resumed": sock.session_reused,
+                                    "client": subject.get("commonName")})
+            answer(peer)
+
+        super().__init__(secured, port=port)
+        self.url = f"https://127.0.0.1:{self.port}"
+        self.remember = False
+
+    def at(self, name):
+        return f"https://{name}:{self.port}"
