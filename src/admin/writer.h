@@ -21,8 +21,7 @@ class Writer {
   using Changed = std::function<void(const std::vector<store::Change>&)>;
 
   /// `seen`: the last change that has been taken over already (Store::last_change).
-  Writer(store::Store& store, BlockingPool& pool, std::int64_t seen, Changed changed)
-      : store_(store), pool_(pool), changed_(std::move(changed)), seen_(seen) {}
+  Writer(store::Store& store, BlockingPool& pool, std::int64_t seen, Changed changed) : store_(store), pool_(pool), changed_(std::move(changed)), seen_(seen) {}
 
   /// Holds the door until destroyed.
   class Pass {
