@@ -172,13 +172,8 @@ void Api::add_targets() {
   add("/targets/{targets}/upstream", row, absent);
 }
 
-// What clients read before anything else, giving up where it is not found (decK), although they may never use it: kinds
-// of rows that this node holds none of.
+// What clients read before anything else, giving up where it is not found (decK), although they may never use it.
 void Api::add_absent() {
-  for (const char* name : {"certificates", "snis"}) {
-    if (context_.catalog.find_collection(name) != nullptr) continue;
-    add(std::string("/") + name, read_only, [](Call&) { return said(json_reply(200, {{"data", Json::array()}, {"next", nullptr}})); });
-  }
   const auto no_wasm = [](Call&) { return said(message(400, "this endpoint is only available when wasm is enabled")); };
   for (const std::string base : {"/filter-chains", "/routes/{routes}/filter-chains", "/services/{services}/filter-chains"}) {
     add(base, collection, no_wasm);

@@ -1,27 +1,6 @@
-#include <cstdlib>
-#include <new>
-
 #include "app/all_plugins.h"
+#include "base/test_allocations.h"
 #include "plugin/testing.h"
-
-namespace {
-// Of this thread, while they are counted.
-thread_local bool counting = false;
-thread_local int allocations = 0;
-}  // namespace
-
-// Not inlined, or the compiler sees free() meet what it takes for the library's own operator new.
-[[gnu::noinline]] void* operator new(std::size_t size) {
-  if (counting) ++allocations;
-  if (void* memory = std::malloc(size == 0 ? 1 : size)) return memory;
-  throw std::bad_alloc();
-}
-[[gnu::noinline]] void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
-  if (counting) ++allocations;
-  return std::malloc(size == 0 ? 1 : size);
-}
-[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
-[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 
 namespace gateway::app {
 namespace {
@@ -62,24 +41,24 @@ class PluginAllocations : public testing::Test {
     exchange.service = &service;
     http::Headers answer(arena);
     unsigned status = 200;
-    allocations = 0;
-    counting = true;
+    allocations::count = 0;
+    allocations::counting = true;
     for (const auto& [phases, plugin] : plugins) {
       if (has(phases, plugin::Phase::access)) {
         plugin::Step step = plugin->access(exchange);
         waited |= step.waits();
         if (step.waits()) {
-          counting = false;
+          allocations::counting = false;
           EXPECT_FALSE(plugin::testing::run(step.task()).replies());
-          counting = true;
+          allocations::counting = true;
         }
       }
     }
     for (const auto& [phases, plugin] : plugins) {
       if (has(phases, plugin::Phase::header_filter)) plugin->header_filter(exchange, status, answer);
     }
-    counting = false;
-    return allocations;
+    allocations::counting = false;
+    return allocations::count;
   }
 
   struct Chosen {

@@ -3,32 +3,12 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
-#include <cstdlib>
 #include <fstream>
 #include <map>
-#include <new>
 #include <thread>
 
+#include "base/test_allocations.h"
 #include "net/resolver_fixture.h"
-
-namespace {
-// Of this thread, while they are counted.
-thread_local bool counting = false;
-thread_local int allocations = 0;
-}  // namespace
-
-// Not inlined, or the compiler sees free() meet what it takes for the library's own operator new.
-[[gnu::noinline]] void* operator new(std::size_t size) {
-  if (counting) ++allocations;
-  if (void* memory = std::malloc(size == 0 ? 1 : size)) return memory;
-  throw std::bad_alloc();
-}
-[[gnu::noinline]] void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
-  if (counting) ++allocations;
-  return std::malloc(size == 0 ? 1 : size);
-}
-[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
-[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 
 namespace gateway::net {
 namespace {
@@ -361,11 +341,11 @@ TEST_F(ResolverRecords, AHitAllocatesNothing) {
     get(host);
     int found = 0;
     spawn(look_up_often(*resolver, host, found));  // its frames come from a pool
-    allocations = 0;
-    counting = true;
+    allocations::count = 0;
+    allocations::counting = true;
     spawn(look_up_often(*resolver, host, found));
-    counting = false;
-    EXPECT_EQ(allocations, 0) << host;
+    allocations::counting = false;
+    EXPECT_EQ(allocations::count, 0) << host;
     EXPECT_EQ(found, 16);
   }
 }

@@ -70,6 +70,7 @@ class Forwarding {
   Task<bool> resolve();
   Task<bool> pick();
   [[nodiscard]] bool admitted();
+  void refuse_for_load();
   Task<Attempt> try_http1(bool fresh);
   Task<Attempt> try_http2();
   Task<Attempt> hear(UpstreamSide& side, bool reused, bool& keep);
@@ -94,9 +95,8 @@ void Forwarding::prepare() {
   const Options& options = worker_.options();
   prepare_request_headers(request_, options);
   const plugin::Exchange& exchange = request_.exchange;
-  const bool bare_mark = request_.head.has_query && exchange.upstream_query == request_.head.query;
   request_.upstream_uri = exchange.upstream_path;
-  if (request_.chain->logs && (bare_mark || !exchange.upstream_query.empty())) {
+  if (request_.chain->logs && sends_query(request_)) {
     request_.upstream_uri = join(request_.arena, {exchange.upstream_path, "?", exchange.upstream_query});
   }
   request_.forwarded = Steady::now();
@@ -107,8 +107,7 @@ void Forwarding::write_head() {
   head_.clear();
   head_.reserve(1024);
   const plugin::Exchange& exchange = request_.exchange;
-  const bool bare_mark = request_.head.has_query && exchange.upstream_query == request_.head.query;
-  write_request_head(head_, request_.head.method, exchange.upstream_path, exchange.upstream_query, bare_mark, request_.head.headers);
+  write_request_head(head_, request_.head.method, exchange.upstream_path, exchange.upstream_query, sends_query(request_), request_.head.headers);
 }
 
 // A body up to a limit waits here until it is whole: then it can be sent again, to another peer. Larger ones stream.
@@ -189,9 +188,12 @@ Task<bool> Forwarding::pick() {
   }
   // Refused before any peer was tried: this is an answer of our own.
   request_.forwarded.reset();
-  failure_ = 503;
-  failure_text_ = peers_.overloaded() ? "the circuit breaker of the upstream is open" : "failure to get a peer from the ring-balancer";
-  if (peers_.overloaded()) retry_after_ = peers_.retry_after();
+  if (peers_.overloaded()) {
+    refuse_for_load();
+  } else {
+    failure_ = 503;
+    failure_text_ = "failure to get a peer from the ring-balancer";
+  }
   co_return false;
 }
 
@@ -323,10 +325,14 @@ Task<Attempt> Forwarding::try_http2() {
 // A connection is about to be made: the circuit breaker has a word in it.
 bool Forwarding::admitted() {
   if (!peers_.balances() || peers_.connecting()) return true;
+  refuse_for_load();
+  return false;
+}
+
+void Forwarding::refuse_for_load() {
   failure_ = 503;
   failure_text_ = "the circuit breaker of the upstream is open";
   retry_after_ = peers_.retry_after();
-  return false;
 }
 
 // The rest of a try, once the request is on its way. `keep`: the connection may serve another one.

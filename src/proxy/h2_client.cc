@@ -6,6 +6,7 @@
 #include "proxy/answer.h"
 #include "proxy/client_address.h"
 #include "proxy/finish.h"
+#include "proxy/h2_fields.h"
 #include "proxy/upstream_head.h"
 #include "proxy/worker.h"
 
@@ -20,18 +21,6 @@ constexpr std::uint64_t widen_after = 32768;
 constexpr std::chrono::milliseconds end_grace{5000};
 
 Error client_error(boost::system::error_code code) { return Error{code, Origin::client, "reading the request body"}; }
-
-// RFC 9113, 8.2.2: what HTTP/2 has frames for.
-bool is_of_connection(Name name) {
-  switch (name) {
-    case Name::connection:
-    case Name::keep_alive:
-    case Name::proxy_connection:
-    case Name::transfer_encoding:
-    case Name::upgrade: return true;
-    default: return false;
-  }
-}
 
 }  // namespace
 
@@ -260,12 +249,9 @@ void H2Client::submit_head(Answer& answer, bool body) {
   fields.push_back(http::h2::Session::field(":status", status));
   std::size_t bytes = 0;
   for (const http::Header& header : *answer.headers) {
-    if (header.name.empty() || is_of_connection(header.id)) continue;
-    auto* name = static_cast<char*>(request.arena.allocate(header.name.size(), 1));
-    std::transform(header.name.begin(), header.name.end(), name, [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
-    const std::string_view value = header.checked ? header.value : one_line(header.value);
-    fields.push_back(http::h2::Session::field({name, header.name.size()}, value));
-    bytes += header.name.size() + value.size();
+    if (!has_h2_field(header)) continue;
+    fields.push_back(h2_field(header, request.arena));
+    bytes += fields.back().namelen + fields.back().valuelen;
   }
   if (answer.interim) {
     connection_.submit_interim(out_.id, fields);

@@ -65,10 +65,7 @@ Task<void> H2Connection::serve() {
   co_await AllEnded(*this);
 }
 
-void H2Connection::drain() noexcept {
-  draining_ = true;
-  Session::drain();
-}
+void H2Connection::drain() noexcept { Session::drain(); }
 
 void H2Connection::abort() noexcept { Session::abort(); }
 
@@ -124,9 +121,8 @@ void H2Connection::stream_closed(void* stream, std::uint32_t error) {
 }
 
 void H2Connection::came_in() {
-  std::vector<H2Client*> now;
-  now.swap(starting_);
-  for (H2Client* client : now) spawn(serve_stream(*client));
+  for (H2Client* client : starting_) spawn(serve_stream(*client));
+  starting_.clear();
   if (connection_.facts().requests >= worker().options().requests_per_connection) Session::drain();
 }
 

@@ -24,7 +24,6 @@ class H2Connection final : public Codec, public http::h2::Session {
 
   [[nodiscard]] Connection& connection() noexcept { return connection_; }
   [[nodiscard]] Worker& worker() noexcept { return connection_.worker(); }
-  [[nodiscard]] bool draining() const noexcept { return draining_; }
   using Session::resume_later;
   /// The same from outside: on the next turn of the loop.
   void resume_soon();
@@ -65,7 +64,6 @@ class H2Connection final : public Codec, public http::h2::Session {
   net::Deadline idle_due_;
   net::Deadline rest_due_;
   unsigned wide_ = 0;
-  bool draining_ = false;
 };
 
 }  // namespace gateway::proxy

@@ -1,11 +1,12 @@
 #include "proxy/h2_upstream.h"
 
-#include <algorithm>
 #include <boost/asio/error.hpp>
 
 #include "http/h1/syntax.h"
 #include "proxy/client.h"
+#include "proxy/h2_fields.h"
 #include "proxy/head_writer.h"
+#include "proxy/upstream_head.h"
 #include "proxy/worker.h"
 
 namespace gateway::proxy {
@@ -17,18 +18,6 @@ constexpr std::size_t max_response_head_bytes = 65536;
 constexpr unsigned max_interim_responses = 32;
 
 Error upstream_error(boost::system::error_code code, const char* doing) { return Error{code, Origin::upstream, doing}; }
-
-bool is_of_connection(Name name) {
-  switch (name) {
-    case Name::host:  // :authority says it
-    case Name::connection:
-    case Name::keep_alive:
-    case Name::proxy_connection:
-    case Name::transfer_encoding:
-    case Name::upgrade: return true;
-    default: return false;
-  }
-}
 
 }  // namespace
 
@@ -72,18 +61,14 @@ http::h2::Session::Fields H2Upstream::fields() const {
   http::Headers& headers = request_.head.headers;
   Session::Fields fields;
   fields.reserve(headers.size() + 4);
-  const bool bare_mark = request_.head.has_query && exchange.upstream_query == request_.head.query;
-  const bool query = bare_mark || !exchange.upstream_query.empty();
-  const std::string_view path = query ? join(request_.arena, {exchange.upstream_path, "?", exchange.upstream_query}) : exchange.upstream_path;
+  const std::string_view path = sends_query(request_) ? join(request_.arena, {exchange.upstream_path, "?", exchange.upstream_query}) : exchange.upstream_path;
   fields.push_back(Session::field(":method", request_.head.method));
   fields.push_back(Session::field(":scheme", request_.upstream->tls ? "https" : "http"));
   fields.push_back(Session::field(":authority", headers.value(Name::host)));
   fields.push_back(Session::field(":path", path));
   for (const http::Header& header : headers) {
-    if (header.name.empty() || is_of_connection(header.id)) continue;
-    auto* name = static_cast<char*>(request_.arena.allocate(header.name.size(), 1));
-    std::transform(header.name.begin(), header.name.end(), name, [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
-    fields.push_back(Session::field({name, header.name.size()}, header.checked ? header.value : one_line(header.value)));
+    // Host is said by :authority.
+    if (header.id != Name::host && has_h2_field(header)) fields.push_back(h2_field(header, request_.arena));
   }
   return fields;
 }

@@ -47,11 +47,11 @@ void write_response_head(Output& out, unsigned status, std::string_view reason, 
   write_headers(out, headers);
 }
 
-void write_request_head(Output& out, std::string_view method, std::string_view path, std::string_view query, bool has_query, const http::Headers& headers) {
+void write_request_head(Output& out, std::string_view method, std::string_view path, std::string_view query, bool mark, const http::Headers& headers) {
   out += method;
   out += ' ';
   out += path;
-  if (has_query || !query.empty()) {
+  if (mark) {
     out += '?';
     out += query;
   }

@@ -21,8 +21,8 @@ using Output = std::pmr::string;
 /// there: no header can become two.
 void write_response_head(Output& out, unsigned status, std::string_view reason, const http::Headers& headers);
 
-/// Request line, headers and the empty line.
-void write_request_head(Output& out, std::string_view method, std::string_view path, std::string_view query, bool has_query, const http::Headers& headers);
+/// Request line, headers and the empty line. `mark`: a '?' goes before the query, which may be empty.
+void write_request_head(Output& out, std::string_view method, std::string_view path, std::string_view query, bool mark, const http::Headers& headers);
 
 /// "1f4\r\n", into `out`; at least 18 bytes of room.
 [[nodiscard]] std::string_view write_chunk_size(char* out, std::size_t bytes) noexcept;

@@ -159,6 +159,11 @@ std::string_view forwarded_host(Request& request) {
   return told.empty() ? lower(request.arena, host_without_port(request.head.authority)) : told;
 }
 
+bool sends_query(const Request& request) noexcept {
+  const std::string_view query = request.exchange.upstream_query;
+  return !query.empty() || (request.head.has_query && request.head.query.empty());
+}
+
 void mark_hop_by_hop(http::Headers& headers) {
   // Usually Connection says "close" or "keep-alive": nothing to look for.
   std::pmr::vector<std::string_view> named(&headers.arena());

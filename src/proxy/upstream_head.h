@@ -14,6 +14,9 @@ void prepare_request_headers(Request& request, const Options& options);
 /// request's own in lower case and without its port.
 [[nodiscard]] std::string_view forwarded_host(Request& request);
 
+/// Whether a '?' goes upstream: with a query behind it, or bare as the client sent it.
+[[nodiscard]] bool sends_query(const Request& request) noexcept;
+
 /// Marks the headers that the list's own Connection names. For a request before any plugin sees it: what plugins set
 /// afterwards under such a name is ours, and stays.
 void mark_hop_by_hop(http::Headers& headers);

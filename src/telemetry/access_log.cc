@@ -46,45 +46,27 @@ char* write_plain(char* out, const AccessEntry& entry) noexcept {
   return line::text(out, "\"\n");
 }
 
-char* member(char* out, std::string_view key, std::string_view value) noexcept {
-  if (value.empty()) return out;
-  out = line::text(out, ",\"");
-  out = line::text(out, key);
-  out = line::text(out, "\":\"");
-  out = line::json(out, value);
-  *out++ = '"';
-  return out;
-}
-
-template <class Integer>
-char* number_member(char* out, std::string_view key, Integer value) noexcept {
-  out = line::text(out, ",\"");
-  out = line::text(out, key);
-  out = line::text(out, "\":");
-  return line::number(out, value);
-}
-
 char* write_json(char* out, const AccessEntry& entry) noexcept {
   out = line::text(out, "{\"time\":\"");
   out = line::iso_time(out, entry.time);
   *out++ = '"';
-  out = member(out, "client_ip", entry.client_ip);
-  out = member(out, "user", entry.user);
-  out = member(out, "method", entry.method);
-  out = member(out, "host", entry.host);
-  out = member(out, "target", entry.target);
-  out = member(out, "version", entry.version);
-  out = number_member(out, "status", entry.status);
-  out = number_member(out, "body_bytes", entry.body_bytes);
-  out = member(out, "referer", entry.referer);
-  out = member(out, "user_agent", entry.user_agent);
-  out = member(out, "request_id", entry.request_id);
-  out = member(out, "service", entry.service);
-  out = member(out, "route", entry.route);
-  out = member(out, "upstream", entry.upstream);
-  out = number_member(out, "request_ms", entry.request_ms);
-  if (entry.upstream_ms >= 0) out = number_member(out, "upstream_ms", entry.upstream_ms);
-  out = number_member(out, "gateway_ms", entry.gateway_ms);
+  out = line::member(out, "client_ip", entry.client_ip);
+  out = line::member(out, "user", entry.user);
+  out = line::member(out, "method", entry.method);
+  out = line::member(out, "host", entry.host);
+  out = line::member(out, "target", entry.target);
+  out = line::member(out, "version", entry.version);
+  out = line::number_member(out, "status", entry.status);
+  out = line::number_member(out, "body_bytes", entry.body_bytes);
+  out = line::member(out, "referer", entry.referer);
+  out = line::member(out, "user_agent", entry.user_agent);
+  out = line::member(out, "request_id", entry.request_id);
+  out = line::member(out, "service", entry.service);
+  out = line::member(out, "route", entry.route);
+  out = line::member(out, "upstream", entry.upstream);
+  out = line::number_member(out, "request_ms", entry.request_ms);
+  if (entry.upstream_ms >= 0) out = line::number_member(out, "upstream_ms", entry.upstream_ms);
+  out = line::number_member(out, "gateway_ms", entry.gateway_ms);
   return line::text(out, "}\n");
 }
 

@@ -92,6 +92,16 @@ char* json(char* out, std::string_view bytes) noexcept {
   return out;
 }
 
+char* member(char* out, std::string_view key, std::string_view value) noexcept {
+  if (value.empty()) return out;
+  out = text(out, ",\"");
+  out = text(out, key);
+  out = text(out, "\":\"");
+  out = json(out, value);
+  *out++ = '"';
+  return out;
+}
+
 const TimeText& time_text(System::time_point time) noexcept {
   thread_local TimeText cached;
   const std::time_t second = std::chrono::floor<std::chrono::seconds>(time.time_since_epoch()).count();

@@ -34,6 +34,18 @@ char* one_line(char* out, std::string_view bytes) noexcept;
 /// The inside of a JSON string: always valid UTF-8.
 char* json(char* out, std::string_view bytes) noexcept;
 
+/// `,"key":"value"`; nothing when the value is empty.
+char* member(char* out, std::string_view key, std::string_view value) noexcept;
+
+/// `,"key":12`
+template <class Integer>
+char* number_member(char* out, std::string_view key, Integer value) noexcept {
+  out = text(out, ",\"");
+  out = text(out, key);
+  out = text(out, "\":");
+  return number(out, value);
+}
+
 /// Dates in words, made once a second per thread.
 struct TimeText {
   std::time_t second = -1;

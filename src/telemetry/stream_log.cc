@@ -37,38 +37,20 @@ char* write_basic(char* out, const StreamEntry& entry) noexcept {
   return out;
 }
 
-char* member(char* out, std::string_view key, std::string_view value) noexcept {
-  if (value.empty()) return out;
-  out = line::text(out, ",\"");
-  out = line::text(out, key);
-  out = line::text(out, "\":\"");
-  out = line::json(out, value);
-  *out++ = '"';
-  return out;
-}
-
-template <class Integer>
-char* number_member(char* out, std::string_view key, Integer value) noexcept {
-  out = line::text(out, ",\"");
-  out = line::text(out, key);
-  out = line::text(out, "\":");
-  return line::number(out, value);
-}
-
 char* write_json(char* out, const StreamEntry& entry) noexcept {
   out = line::text(out, "{\"time\":\"");
   out = line::iso_time(out, entry.time);
   *out++ = '"';
-  out = member(out, "client_ip", entry.client_ip);
-  out = member(out, "protocol", entry.protocol);
-  out = number_member(out, "status", entry.status);
-  out = number_member(out, "bytes_sent", entry.bytes_sent);
-  out = number_member(out, "bytes_received", entry.bytes_received);
-  out = number_member(out, "session_ms", entry.duration.count());
-  out = member(out, "sni", entry.sni);
-  out = member(out, "service", entry.service);
-  out = member(out, "route", entry.route);
-  out = member(out, "upstream", entry.upstream);
+  out = line::member(out, "client_ip", entry.client_ip);
+  out = line::member(out, "protocol", entry.protocol);
+  out = line::number_member(out, "status", entry.status);
+  out = line::number_member(out, "bytes_sent", entry.bytes_sent);
+  out = line::number_member(out, "bytes_received", entry.bytes_received);
+  out = line::number_member(out, "session_ms", entry.duration.count());
+  out = line::member(out, "sni", entry.sni);
+  out = line::member(out, "service", entry.service);
+  out = line::member(out, "route", entry.route);
+  out = line::member(out, "upstream", entry.upstream);
   return line::text(out, "}\n");
 }
 

@@ -54,7 +54,7 @@ Result<std::unique_ptr<ServerContext>> ServerContext::make(const ServerOptions& 
                                 SSL_MODE_NO_AUTO_CHAIN);  // what is configured is what is shown: no search for issuers in each handshake
   SSL_CTX_set_read_ahead(context, 1);
   SSL_CTX_set_default_read_buffer_len(context, read_buffer_bytes);
-  SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_IGNORE_UNEXPECTED_EOF | SSL_OP_SINGLE_ECDH_USE);
+  SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
   if (options.suite.prefer_server_ciphers) SSL_CTX_set_options(context, SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
   if (!options.suite.ciphers.empty() && SSL_CTX_set_cipher_list(context, options.suite.ciphers.c_str()) != 1) return failed("ssl_ciphers");
   if (!options.dh_parameters) {

@@ -2,28 +2,9 @@
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-#include <new>
 #include <string>
 
-namespace {
-// Of this thread, while they are counted.
-thread_local bool counting = false;
-thread_local int allocations = 0;
-}  // namespace
-
-// Not inlined, or the compiler sees free() meet what it takes for the library's own operator new.
-[[gnu::noinline]] void* operator new(std::size_t size) {
-  if (counting) ++allocations;
-  if (void* memory = std::malloc(size == 0 ? 1 : size)) return memory;
-  throw std::bad_alloc();
-}
-[[gnu::noinline]] void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
-  if (counting) ++allocations;
-  return std::malloc(size == 0 ? 1 : size);
-}
-[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
-[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+#include "base/test_allocations.h"
 
 namespace gateway::tls {
 namespace {
@@ -100,11 +81,11 @@ TEST(ServerNames, LookingTakesNothingFromTheHeap) {
   names.set("a-name-that-is-too-long-to-be-kept-in-a-string-itself.example.com", any);
   const std::string found = "A-name-that-is-too-long-to-be-kept-in-a-string-itself.example.com";
   const std::string other = "another-name-that-is-too-long-to-be-kept-in-a-string-itself.example.com";
-  counting = true;
+  allocations::counting = true;
   const bool both = names.find(found) != nullptr && names.find(other) != nullptr;
-  counting = false;
+  allocations::counting = false;
   EXPECT_TRUE(both);
-  EXPECT_EQ(allocations, 0);
+  EXPECT_EQ(allocations::count, 0);
 }
 
 TEST(ServerNames, ACopyKeepsWhatItHad) {

@@ -36,6 +36,11 @@ constexpr std::chrono::milliseconds goodbye_after{1000};
 
 }  // namespace
 
+std::string_view lower(std::string_view name, char* into) noexcept {
+  std::transform(name.begin(), name.end(), into, [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  return {into, name.size()};
+}
+
 struct Session::Callbacks {
   static Session& self(void* user) { return *static_cast<Session*>(user); }
   static void* stream_of(Session& me, StreamId id) { return nghttp2_session_get_stream_user_data(me.session_, id); }
@@ -142,12 +147,11 @@ struct Session::Callbacks {
       if (out.trailers != nullptr && !out.trailers->empty()) {
         *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
         Fields fields;
-        std::string names;  // in small letters (RFC 9113, 8.2.1)
+        std::string names;
         for (const Header& each : *out.trailers) names += each.name;
-        std::transform(names.begin(), names.end(), names.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
-        std::size_t at = 0;
+        char* at = names.data();
         for (const Header& each : *out.trailers) {
-          fields.push_back(field(std::string_view(names).substr(at, each.name.size()), each.value));
+          fields.push_back(field(lower(each.name, at), each.value));
           at += each.name.size();
         }
         nghttp2_submit_trailer(session, id, fields.data(), fields.size());

@@ -22,6 +22,9 @@ namespace gateway::http::h2 {
 
 using StreamId = std::int32_t;
 
+/// A name in small letters, written to `into`, which has room for it (RFC 9113, 8.2.1).
+[[nodiscard]] std::string_view lower(std::string_view name, char* into) noexcept;
+
 /// What one stream of a connection sends: its owner keeps it, the session takes bytes from it as the windows allow.
 struct Outgoing {
   StreamId id = -1;
@@ -109,7 +112,6 @@ class Session {
   [[nodiscard]] const Limits& limits() const noexcept { return limits_; }
   /// For a connection on which nothing has been asked for a while: gives back memory that is only needed while it speaks.
   void rest() noexcept;
-  [[nodiscard]] std::size_t open_streams() const noexcept { return open_streams_; }
   /// Streams the other side lets us open at a time.
   [[nodiscard]] std::uint32_t streams_allowed() const noexcept {
     return nghttp2_session_get_remote_settings(session_, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);

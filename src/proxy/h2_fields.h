@@ -1,0 +1,28 @@
+#pragma once
+
+#include "http/h2/session.h"
+#include "http/headers.h"
+#include "proxy/head_writer.h"
+
+namespace gateway::proxy {
+
+/// Whether HTTP/2 has a field for a header: not for what only concerns a connection, which has frames (RFC 9113, 8.2.2).
+[[nodiscard]] inline bool has_h2_field(const http::Header& header) noexcept {
+  using http::Name;
+  switch (header.id) {
+    case Name::connection:
+    case Name::keep_alive:
+    case Name::proxy_connection:
+    case Name::transfer_encoding:
+    case Name::upgrade: return false;
+    default: return !header.name.empty();
+  }
+}
+
+/// A header as a field, its name in small letters (RFC 9113, 8.2.1) in the arena.
+[[nodiscard]] inline nghttp2_nv h2_field(const http::Header& header, http::Arena& arena) {
+  auto* name = static_cast<char*>(arena.allocate(header.name.size(), 1));
+  return http::h2::Session::field(http::h2::lower(header.name, name), header.checked ? header.value : one_line(header.value));
+}
+
+}  // namespace gateway::proxy
