@@ -7,6 +7,7 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 from support.gateway import Gateway, binary  # noqa: E402
+from support.peers import PeerProcess  # noqa: E402
 from support.upstreams import Echo, RawUpstream  # noqa: E402
 
 
@@ -82,6 +83,29 @@ def private_for_module(program):
     yield start
     for gateway in started:
         gateway.discard()
+
+
+@pytest.fixture
+def house(node):
+    """The module's `node` (an object with a gateway, shared by the module's tests), without entities."""
+    node.gateway.clear()
+    yield node
+    assert node.gateway.alive(), node.gateway.log()[-8000:]
+
+
+@pytest.fixture
+def processes():
+    """Start peers that can be killed, stopped and cut off: processes(name, ...)."""
+    started = []
+
+    def start(*names, **more):
+        made = [PeerProcess(name, **more) for name in names]
+        started.extend(made)
+        return made
+
+    yield start
+    for each in started:
+        each.stop()
 
 
 @pytest.fixture

@@ -7,26 +7,11 @@ import time
 
 import pytest
 
-from support.peers import PeerProcess
 from support.upstreams import RawUpstream, dead_port, plain, serve
 from support.waiting import eventually
 from support.wire import Client, request_bytes
 
 ACTIVE = {"healthy": {"interval": 0.2, "successes": 1}, "unhealthy": {"interval": 0.2, "tcp_failures": 1, "http_failures": 1, "timeouts": 1}}
-
-
-@pytest.fixture
-def processes():
-    started = []
-
-    def start(*names, **more):
-        made = [PeerProcess(name, **more) for name in names]
-        started.extend(made)
-        return made
-
-    yield start
-    for each in started:
-        each.stop()
 
 
 def balance(gateway, peers, service=None, **fields):

@@ -43,13 +43,6 @@ def node(private_for_module):
 
 
 @pytest.fixture
-def house(node):
-    node.gateway.clear()
-    yield node
-    assert node.gateway.alive(), node.gateway.log()[-8000:]
-
-
-@pytest.fixture
 def own(private):
     return lambda **settings: Doors(private, **settings)
 

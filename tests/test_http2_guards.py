@@ -19,13 +19,6 @@ def node(private_for_module):
     return Doors(private_for_module, nginx_worker_processes=1)
 
 
-@pytest.fixture
-def house(node):
-    node.gateway.clear()
-    yield node
-    assert node.gateway.alive(), node.gateway.log()[-8000:]
-
-
 class Bystander:
     """Asks all the while on a connection of its own; how long the slowest answer took."""
 

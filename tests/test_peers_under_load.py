@@ -4,26 +4,12 @@ import time
 
 import pytest
 
-from support.peers import Load, PeerProcess
+from support.peers import Load
 from support.waiting import eventually
 
 CLIENTS = 12
 PASSIVE = {"passive": {"unhealthy": {"tcp_failures": 1, "timeouts": 1}}}
 QUICK = {"connect_timeout": 400, "read_timeout": 400, "write_timeout": 400}
-
-
-@pytest.fixture
-def processes():
-    started = []
-
-    def start(*names, **more):
-        made = [PeerProcess(name, **more) for name in names]
-        started.extend(made)
-        return made
-
-    yield start
-    for each in started:
-        each.stop()
 
 
 def upstream(gateway, peers, name="backend", **fields):
