@@ -8,6 +8,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 from support.gateway import Gateway, binary  # noqa: E402
 from support.peers import PeerProcess  # noqa: E402
+from support.stream_gateway import Ports  # noqa: E402
 from support.upstreams import Echo, RawUpstream  # noqa: E402
 
 
@@ -18,7 +19,7 @@ def pytest_configure(config):
 @pytest.fixture(scope="session")
 def program():
     if not os.access(binary(), os.X_OK):
-        pytest.skip(f"no program at {binary()}")
+        pytest.fail(f"no program at {binary()}")
     return binary()
 
 
@@ -91,6 +92,23 @@ def house(node):
     node.gateway.clear()
     yield node
     assert node.gateway.alive(), node.gateway.log()[-8000:]
+
+
+@pytest.fixture(scope="module")
+def stream_gateway(private_for_module):
+    """A gateway that takes streams of every kind; use it through `streams`."""
+    ports = Ports()
+    gateway = private_for_module(stream_listen=ports.listen, client_header_timeout="700ms", trusted_ips="127.0.0.0/8")
+    gateway.ports = ports
+    return gateway
+
+
+@pytest.fixture
+def streams(stream_gateway):
+    """The gateway for streams that a module's tests share, without entities."""
+    stream_gateway.clear()
+    yield stream_gateway
+    assert stream_gateway.alive(), stream_gateway.log()[-8000:]
 
 
 @pytest.fixture

@@ -6,10 +6,9 @@ import time
 import pytest
 
 from support.http2 import (CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, HEADERS, PING, PREFACE, PRIORITY, PROTOCOL_ERROR, RST_STREAM, SETTINGS,
-                           WINDOW_UPDATE, Http2, RawHttp2, cpu_seconds, frame)
+                           WINDOW_UPDATE, Doors, Http2, RawHttp2, cpu_seconds, frame)
 from support.upstreams import plain
 from support.waiting import eventually
-from test_http2 import Doors
 
 MIB = 1024 * 1024
 

@@ -13,7 +13,7 @@ import pytest
 from support.certificates import Pair, certificate, issued, signed
 from support.http2 import h2
 from support.tls import TlsUpstream
-from support.upstreams import plain
+from support.upstreams import plain, serve
 from support.waiting import eventually
 from support.websocket import BINARY, TEXT, client_frame, handshake
 from support.wire import Client, chunks, request_bytes
@@ -436,16 +436,11 @@ def test_many_clients_that_leave_leave_nothing_behind(gateway, upstream):
 
 # -- what goes over it
 
-def digesting(peer):
+@serve
+def digesting(message):
     """Answers with the size and digest of what it got, and with as many bytes as the path says."""
-    while True:
-        message = peer.request()
-        if not message.complete:
-            return
-        size = int(message.target[1:])
-        body = b"0123456789abcdef" * (size // 16)
-        told = f"{len(message.body)} {hashlib.sha256(message.body).hexdigest()}"
-        peer.send(plain(body, headers=[("X-Got", told)]))
+    told = f"{len(message.body)} {hashlib.sha256(message.body).hexdigest()}"
+    return plain(b"0123456789abcdef" * (int(message.target[1:]) // 16), headers=[("X-Got", told)])
 
 
 @pytest.mark.parametrize("version", [V12, V13])

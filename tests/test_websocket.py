@@ -4,12 +4,11 @@ import socket
 
 import pytest
 
-from support.http2 import Http2, tls_context
+from support.http2 import Doors, Http2, tls_context
 from support.upstreams import plain
 from support.waiting import eventually
 from support.websocket import BINARY, CLOSE, PING, PONG, TEXT, EchoServer, client_frame, handshake, parse_frame
 from support.wire import Reader
-from test_http2 import Doors
 
 
 @pytest.fixture(scope="module")

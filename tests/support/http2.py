@@ -20,6 +20,7 @@ import h2.settings
 import hpack
 import hyperframe.frame
 
+from .gateway import free_port
 from .wire import Headers, TIMEOUT
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -319,3 +320,20 @@ def cpu_seconds(pid):
     with open(f"/proc/{pid}/stat") as stat:
         fields = stat.read().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def doors():
+    clear, tls = ("127.0.0.1", free_port()), ("127.0.0.1", free_port())
+    return clear, tls, "%s:%d http2, %s:%d ssl http2" % (*clear, *tls)
+
+
+class Doors:
+    """A gateway that speaks HTTP/2 on two listeners."""
+
+    def __init__(self, start, **settings):
+        self.clear, self.tls, listen = doors()
+        self.gateway = start(proxy_listen=listen, **settings)
+        self.gateway.proxy = self.clear
+
+    def open(self, tls=True, **more):
+        return Http2(self.tls if tls else self.clear, tls, **more)

@@ -1,5 +1,6 @@
 """Origins to put behind the gateway."""
 
+import hashlib
 import json
 import socket
 import threading
@@ -81,6 +82,10 @@ def serve(answer):
 
 def name_of_target(message):
     return plain(message.target.encode("latin-1"))
+
+
+# Answers with the digest of what it got.
+hashing = serve(lambda message: plain(hashlib.sha256(message.body).hexdigest().encode(), headers=[("X-Length", str(len(message.body)))]))
 
 
 class RawUpstream:
