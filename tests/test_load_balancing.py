@@ -11,7 +11,7 @@ import time
 import pytest
 
 from support.dns import NameServer
-from support.upstreams import Echo, RawUpstream, dead_port, plain, serve
+from support.upstreams import Echo, dead_port, plain, serve
 from support.waiting import eventually
 from support.wire import Client, request_bytes
 

@@ -1,7 +1,6 @@
 """TLS for clients: certificates by name, versions and ciphers, resumption, bodies, endings, and what is no TLS."""
 
 import hashlib
-import pathlib
 import signal
 import socket
 import ssl
@@ -15,9 +14,9 @@ from support.certificates import certificate, digest, issued
 from support.gateway import free_port
 from support.http2 import Http2, cpu_seconds, tls_context
 from support.tls import Records, TlsClient, shown
-from support.upstreams import plain, serve
+from support.upstreams import plain
 from support.waiting import eventually
-from support.wire import chunks, request_bytes
+from support.wire import request_bytes
 
 MIB = 1024 * 1024
 V12, V13 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
@@ -201,6 +200,10 @@ def test_rsa_and_ecdsa_side_by_side(house):
         out = s_client(house.tls, "-servername", "two.test", "-tls1_3", "-sigalgs", algorithm)
         body = out[out.index("-----BEGIN"):out.index("-----END CERTIFICATE-----")] + "-----END CERTIFICATE-----\n"
         assert digest(body) == digest(pair.cert)
+
+
+def test_nothing_is_stapled_to_a_certificate(house):
+    assert "OCSP response: no response sent" in s_client(house.tls, "-servername", "gate.test", "-status")
 
 
 # -- resumption

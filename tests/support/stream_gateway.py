@@ -5,7 +5,6 @@ import socket
 import ssl
 import time
 
-from .certificates import certificate
 from .gateway import free_port
 from .waiting import eventually
 
