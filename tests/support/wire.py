@@ -286,6 +286,11 @@ def request_bytes(method="GET", target="/", headers=(), body=b"", host="gate.tes
     return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body
 
 
+def get(target="/", *lines):
+    """A request for `target` with header lines ("Accept: text/html")."""
+    return request_bytes("GET", target, [tuple(line.split(": ", 1)) for line in lines])
+
+
 def chunks(*pieces, trailers=""):
     out = b"".join(b"%x\r\n%s\r\n" % (len(p), p) for p in pieces)
     return out + b"0\r\n" + trailers.encode("latin-1") + b"\r\n"
