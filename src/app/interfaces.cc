@@ -155,7 +155,7 @@ Result<std::unique_ptr<Node::Secured>> Node::secure(const std::vector<Listen>& a
   Result<std::unique_ptr<tls::ServerContext>> context = tls::ServerContext::make(server_options(settings_.tls), *secured);
   if (!context) return context.error();
   secured->context = std::move(*context);
-  secured->context->set_ticket_keys(ticket_keys_);
+  secured->context->set_ticket_keys(ticket_keys_.keys());
   return secured;
 }
 

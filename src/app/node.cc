@@ -185,7 +185,7 @@ Status Node::start_data_plane() {
   for (const auto& worker : plane->workers()) {
     population_->add_worker(worker->executor());
     worker->replace(current_);
-    worker->set_ticket_keys(ticket_keys_);
+    worker->set_ticket_keys(ticket_keys_.keys());
   }
   for (const std::string& each : plane->places()) log::notice("{}", each);
   DataPlane& started = *plane;
@@ -201,7 +201,6 @@ Status Node::run(std::function<void()> ready) {
     if (!done) return done;
   }
   pool_.emplace(settings_.blocking_threads);
-  rotate_ticket_keys();
   for (const auto step : {&Node::build_configuration, &Node::start_interfaces, &Node::start_data_plane}) {
     const Status done = (this->*step)();
     if (done) continue;
@@ -219,14 +218,11 @@ Status Node::run(std::function<void()> ready) {
   return {};
 }
 
-// A ticket's key is a key to all that was said under it: it lives for a day, and seals for an hour.
-void Node::rotate_ticket_keys() {
-  constexpr std::size_t kept = 25;
-  ticket_keys_.insert(ticket_keys_.begin(), tls::TicketKey::random());
-  if (ticket_keys_.size() > kept) ticket_keys_.pop_back();
-  for (const auto& plane : planes_) plane->set_ticket_keys(ticket_keys_);
+void Node::turn_ticket_keys() {
+  if (!ticket_keys_.turn(Steady::now())) return;
+  for (const auto& plane : planes_) plane->set_ticket_keys(ticket_keys_.keys());
   for (const Secured* each : {admin_tls_.get(), status_tls_.get()}) {
-    if (each != nullptr) each->context->set_ticket_keys(ticket_keys_);
+    if (each != nullptr) each->context->set_ticket_keys(ticket_keys_.keys());
   }
 }
 
@@ -244,8 +240,7 @@ Task<void> Node::follow_others() {
 
 void Node::every_second() {
   if (seconds_ % settings_.db_update_frequency.count() == 0 && !std::exchange(following_, true)) spawn(follow_others());
-  constexpr unsigned seconds_between_ticket_keys = 3600;
-  if (seconds_ % seconds_between_ticket_keys == seconds_between_ticket_keys - 1) rotate_ticket_keys();
+  turn_ticket_keys();
   admin_log_->flush();
   status_log_->flush();
   for (const auto& plane : planes_) plane->keep_time();

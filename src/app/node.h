@@ -61,7 +61,7 @@ class Node {
   void worker_ended(DataPlane& plane);
   void publish(const snapshot::SnapshotPtr& next);
   void every_second();
-  void rotate_ticket_keys();
+  void turn_ticket_keys();
   Task<void> follow_others();
 
   /// What an interface of the node's own speaks TLS with: one certificate for every name.
@@ -103,8 +103,8 @@ class Node {
   std::unique_ptr<Secured> status_tls_;
   std::optional<http::Server> admin_server_;
   std::optional<http::Server> status_server_;
-  tls::TicketKeys ticket_keys_;                   // of all listeners, newest first
-  std::list<std::unique_ptr<DataPlane>> planes_;  // the last one takes new connections
+  tls::TicketKeyRing ticket_keys_{Steady::now()};  // of all listeners
+  std::list<std::unique_ptr<DataPlane>> planes_;   // the last one takes new connections
   snapshot::SnapshotPtr current_;
   std::int64_t retired_accepted_ = 0;  // of planes that have gone
   std::int64_t retired_requests_ = 0;

@@ -5,6 +5,7 @@
 #include <openssl/rand.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 namespace gateway::tls {
@@ -35,14 +36,6 @@ bool offers(const unsigned char* list, unsigned size, const unsigned char* name,
 }
 
 }  // namespace
-
-TicketKey TicketKey::random() {
-  TicketKey key;
-  RAND_bytes(key.name.data(), static_cast<int>(key.name.size()));
-  RAND_bytes(key.cipher.data(), static_cast<int>(key.cipher.size()));
-  RAND_bytes(key.mac.data(), static_cast<int>(key.mac.size()));
-  return key;
-}
 
 Result<std::unique_ptr<ServerContext>> ServerContext::make(const ServerOptions& options, const CertificateSource& source) {
   SSL_CTX* context = SSL_CTX_new(TLS_server_method());

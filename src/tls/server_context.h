@@ -2,16 +2,15 @@
 
 #include <openssl/ssl.h>
 
-#include <array>
 #include <chrono>
 #include <memory>
 #include <string_view>
-#include <vector>
 
 #include "base/result.h"
 #include "tls/certificates.h"
 #include "tls/cipher_suite.h"
 #include "tls/session.h"
+#include "tls/ticket_keys.h"
 
 namespace gateway::tls {
 
@@ -24,15 +23,6 @@ class CertificateSource {
   /// The one most clients are shown, if that can be said beforehand; null: none.
   [[nodiscard]] virtual ServerCertificatePtr usual_certificate() const { return nullptr; }
 };
-
-/// What session tickets are sealed with. The first seals new ones, all of them open old ones.
-struct TicketKey {
-  std::array<unsigned char, 16> name;
-  std::array<unsigned char, 32> cipher;
-  std::array<unsigned char, 32> mac;
-  static TicketKey random();
-};
-using TicketKeys = std::vector<TicketKey>;
 
 /// How the gateway speaks TLS to those who connect.
 struct ServerOptions {
