@@ -62,7 +62,8 @@ def costs(house, upstream):
     assert bystander.problem is None
     assert bystander.slowest < 1.0
     assert spent < 2.0
-    assert grown < 24 * MIB
+    # A sanitizer keeps what was freed, to see who uses it still.
+    assert grown < (128 if house.gateway.sanitized else 24) * MIB
 
 
 def request(client, stream, **more):

@@ -9,7 +9,9 @@ from support.waiting import eventually
 
 CLIENTS = 12
 PASSIVE = {"passive": {"unhealthy": {"tcp_failures": 1, "timeouts": 1}}}
-QUICK = {"connect_timeout": 400, "read_timeout": 400, "write_timeout": 400}
+# Seconds after which a peer counts as lost: more than a busy machine makes a healthy one wait.
+PATIENCE = 1.0
+QUICK = dict.fromkeys(("connect_timeout", "read_timeout", "write_timeout"), int(PATIENCE * 1000))
 
 
 def upstream(gateway, peers, name="backend", **fields):
@@ -34,15 +36,16 @@ def test_a_peer_is_lost_under_load(gateway, processes, harm, retries):
         eventually(lambda: len(load.answers) > 200, "load")
         harmed = time.monotonic()
         getattr(peers[2], harm)()
-        eventually(lambda: len(load.since(harmed + 1)) > 200, "load after the loss")
-    describe(f"{harm}, retries {retries}", load, harmed + 1)
-    assert set(load.shares(load.since(harmed + 1))) == {"a", "b"}
+        known = harmed + 2 * PATIENCE
+        eventually(lambda: len(load.since(known)) > 200, "load after the loss")
+    describe(f"{harm}, retries {retries}", load, known)
+    assert set(load.shares(load.since(known))) == {"a", "b"}
     if retries:
         assert load.failures == []
     else:
         # Those on their way to it, and those that set out before the first of them was known to have failed.
         assert len(load.failures) <= CLIENTS
-        assert all(f[0] <= harmed + 0.9 for f in load.failures)
+        assert all(f[0] <= harmed + 1.5 * PATIENCE for f in load.failures)
 
 
 def test_a_peer_that_dies_and_returns_under_load_with_probes(gateway, processes):

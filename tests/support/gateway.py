@@ -168,6 +168,11 @@ class Gateway:
             total += int(found.group(1)) * 1024 if found else 0
         return total
 
+    @property
+    def sanitized(self):
+        """It runs under ASan or TSan."""
+        return re.search(r"/lib[at]san\.so", pathlib.Path(f"/proc/{self.pid}/maps").read_text()) is not None
+
     def alive(self):
         return self.process.poll() is None
 
