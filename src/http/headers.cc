@@ -86,22 +86,39 @@ std::uint64_t load_short(const char* at, std::size_t size) noexcept {
   return byte(0) << 16 | byte(size / 2) << 8 | byte(size - 1);
 }
 
-// Names by length: few share one, so that a name is compared with two or three others at most.
-struct ByLength {
-  std::array<std::array<const Known*, 4>, longest + 1> lists{};
-
-  constexpr ByLength() {
-    for (const Known& each : known) {
-      for (const Known*& place : lists[each.spelling.size()]) {
-        if (place == nullptr) {
-          place = &each;
-          break;
-        }
-      }
-    }
+// Where a name would stand: of the length and four letters, such as make the places of all known names differ.
+class ByName {
+ public:
+  constexpr ByName() {
+    while (!place_all()) factor_ += 2;
   }
+
+  [[nodiscard]] constexpr Name at(std::string_view name) const noexcept { return places_[place_of(name)]; }
+
+ private:
+  static constexpr std::size_t places = 256;
+
+  [[nodiscard]] constexpr std::size_t place_of(std::string_view name) const noexcept {
+    const auto letter = [name](std::size_t i) { return static_cast<std::uint32_t>(static_cast<unsigned char>(name[i]) | 0x20U); };
+    const std::size_t size = name.size();
+    const std::uint32_t letters = letter(0) << 24 ^ letter(size / 2) << 16 ^ letter(size - 2) << 8 ^ letter(size - 1);
+    return ((letters ^ static_cast<std::uint32_t>(size) * 0x01010101U) * factor_) >> 24;
+  }
+
+  constexpr bool place_all() {
+    places_.fill(Name::other);
+    for (const Known& each : known) {
+      Name& place = places_[place_of(each.spelling)];
+      if (place != Name::other) return false;
+      place = each.id;
+    }
+    return true;
+  }
+
+  std::uint32_t factor_ = 0x9E3779B1U;
+  std::array<Name, places> places_{};
 };
-constexpr ByLength by_length;
+constexpr ByName by_name;
 
 std::string_view trimmed(std::string_view text) {
   while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
@@ -112,22 +129,21 @@ std::string_view trimmed(std::string_view text) {
 }  // namespace
 
 Name classify(std::string_view name) noexcept {
-  if (name.size() > longest) return Name::other;
-  for (const Known* candidate : by_length.lists[name.size()]) {
-    if (candidate == nullptr) break;
-    if (equals_ignoring_case(candidate->spelling, name)) return candidate->id;
-  }
-  return Name::other;
+  if (name.size() < 2 || name.size() > longest) return Name::other;
+  const Name candidate = by_name.at(name);
+  return candidate != Name::other && equals_ignoring_case(spelling(candidate), name) ? candidate : Name::other;
 }
 
 std::string_view spelling(Name name) noexcept { return name == Name::other ? std::string_view{} : known[static_cast<std::size_t>(name) - 1].spelling; }
 
 bool detail::same_letters(const char* a, const char* b, std::size_t size) noexcept {
-  if (size < 8) return size == 0 || lower(load_short(a, size)) == lower(load_short(b, size));
+  // Most names come in the usual spelling.
+  const auto same = [](std::uint64_t one, std::uint64_t other) { return one == other || lower(one) == lower(other); };
+  if (size < 8) return size == 0 || same(load_short(a, size), load_short(b, size));
   for (std::size_t i = 0; i + 8 < size; i += 8) {
-    if (lower(load<std::uint64_t>(a + i)) != lower(load<std::uint64_t>(b + i))) return false;
+    if (!same(load<std::uint64_t>(a + i), load<std::uint64_t>(b + i))) return false;
   }
-  return lower(load<std::uint64_t>(a + size - 8)) == lower(load<std::uint64_t>(b + size - 8));
+  return same(load<std::uint64_t>(a + size - 8), load<std::uint64_t>(b + size - 8));
 }
 
 // All the names the gateway knows are among those that may not.
@@ -159,6 +175,7 @@ const Header* Headers::find(Name id) const noexcept {
 const Header* Headers::find(std::string_view name) const noexcept {
   const Name id = classify(name);
   if (id != Name::other) return find(id);
+  if (!may_have(id, name)) return nullptr;
   for (const Header& header : list_) {
     if (equals_ignoring_case(header.name, name)) return &header;
   }
@@ -183,7 +200,7 @@ void Headers::add(std::string_view name, std::string_view value) { add(Header{na
 
 template <class Same>
 void Headers::set_where(Same&& same, const Header& header) {
-  const auto first = may_have(header.id) ? std::find_if(list_.begin(), list_.end(), same) : list_.end();
+  const auto first = may_have(header.id, header.name) ? std::find_if(list_.begin(), list_.end(), same) : list_.end();
   if (first == list_.end()) return add(header);
   first->value = header.value;
   first->of_this_hop = false;
@@ -209,7 +226,7 @@ void Headers::set_or_remove(Name id, std::string_view value) {
 }
 
 std::size_t Headers::remove(std::string_view name) {
-  if (!may_have(classify(name))) return 0;
+  if (!may_have(classify(name), name)) return 0;
   return std::erase_if(list_, [&](const Header& header) { return equals_ignoring_case(header.name, name); });
 }
 

@@ -94,8 +94,8 @@ class Headers {
   /// Views must outlive the list: use `keep` for text that does not.
   void add(std::string_view name, std::string_view value);
   void add(Name id, std::string_view value) { add(Header{spelling(id), value, id}); }
-  void add(Header header) {
-    present_ |= bit(header.id);
+  void add(const Header& header) {
+    note(header.id, header.name);
     list_.push_back(header);
   }
   /// Replaces the first and removes the rest, or adds. What is set here is meant for the next hop.
@@ -109,7 +109,7 @@ class Headers {
   std::size_t remove(Name id);
   void clear() noexcept {
     list_.clear();
-    present_ = 0;
+    present_ = others_ = 0;
   }
   void reserve(std::size_t count) { list_.reserve(count); }
 
@@ -131,13 +131,27 @@ class Headers {
  private:
   static_assert(static_cast<unsigned>(Name::x_real_ip) < 64);
   static constexpr std::uint64_t bit(Name id) noexcept { return std::uint64_t{1} << static_cast<unsigned>(id); }
+  // Of a name the gateway does not know: by its length and its last letter.
+  static constexpr std::uint64_t mark(std::string_view name) noexcept {
+    return name.empty() ? 0 : std::uint64_t{1} << ((name.size() * 11 + (static_cast<unsigned char>(name.back()) | 0x20U)) % 64);
+  }
+  void note(Name id, std::string_view name) noexcept {
+    if (id == Name::other) {
+      others_ |= mark(name);
+    } else {
+      present_ |= bit(id);
+    }
+  }
   [[nodiscard]] bool may_have(Name id) const noexcept { return (present_ & bit(id)) != 0; }
+  [[nodiscard]] bool may_have(Name id, std::string_view name) const noexcept { return id == Name::other ? (others_ & mark(name)) != 0 : may_have(id); }
   template <class Same>
   void set_where(Same&& same, const Header& header);
 
   Arena* arena_;
   std::pmr::vector<Header> list_;
-  std::uint64_t present_ = 0;  // names that were ever added: most look-ups are for what is not there
+  // Names that were ever added: most look-ups are for what is not there.
+  std::uint64_t present_ = 0;
+  std::uint64_t others_ = 0;
 };
 
 }  // namespace gateway::http

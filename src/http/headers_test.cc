@@ -1,0 +1,77 @@
+#include "http/headers.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <string>
+
+namespace gateway::http {
+namespace {
+
+std::string changed(std::string_view text, char (*change)(char)) {
+  std::string out(text);
+  std::transform(out.begin(), out.end(), out.begin(), change);
+  return out;
+}
+char upper(char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c; }
+char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
+
+TEST(HeaderName, IsRecognisedInAnySpelling) {
+  for (auto id = static_cast<unsigned>(Name::other) + 1; id <= static_cast<unsigned>(Name::x_real_ip); ++id) {
+    const auto name = static_cast<Name>(id);
+    EXPECT_EQ(classify(spelling(name)), name) << spelling(name);
+    EXPECT_EQ(classify(changed(spelling(name), upper)), name) << spelling(name);
+    EXPECT_EQ(classify(changed(spelling(name), lower)), name) << spelling(name);
+  }
+}
+
+TEST(HeaderName, IsNotMistakenForALikeOne) {
+  for (auto id = static_cast<unsigned>(Name::other) + 1; id <= static_cast<unsigned>(Name::x_real_ip); ++id) {
+    const std::string_view known = spelling(static_cast<Name>(id));
+    for (std::size_t i = 0; i < known.size(); ++i) {
+      std::string like(known);
+      like[i] = like[i] == 'q' ? 'z' : 'q';
+      EXPECT_NE(classify(like), static_cast<Name>(id)) << like;
+      like[i] = static_cast<char>(known[i] ^ 0x40);  // no letter of another case
+      EXPECT_NE(classify(like), static_cast<Name>(id)) << like;
+    }
+  }
+  for (const char* other : {"", "a", "TE ", "@ccept", "X-Forwarded-Whatever-Else", "Hos", "Hostt", "\xC8ost"}) EXPECT_EQ(classify(other), Name::other) << other;
+}
+
+TEST(Headers, OfUnknownNamesAreFoundSetAndRemovedInAnySpelling) {
+  Arena arena;
+  Headers headers(arena);
+  EXPECT_EQ(headers.find("X-Thing"), nullptr);
+  EXPECT_EQ(headers.remove("X-Thing"), 0U);
+  headers.add("X-Thing", "1");
+  headers.add("x-thing", "2");
+  headers.add("X-Other", "3");
+  EXPECT_EQ(headers.count("X-THING"), 2U);
+  EXPECT_EQ(headers.value("x-tHING"), "1");
+  headers.set("X-THING", "4");
+  EXPECT_EQ(headers.count("x-thing"), 1U);
+  EXPECT_EQ(headers.value("X-Thing"), "4");
+  headers.set("X-New", "5");
+  EXPECT_EQ(headers.value("x-new"), "5");
+  EXPECT_EQ(headers.remove("x-other"), 1U);
+  EXPECT_EQ(headers.find("X-Other"), nullptr);
+  headers.clear();
+  EXPECT_EQ(headers.find("X-Thing"), nullptr);
+  headers.set("X-Thing", "6");
+  EXPECT_EQ(headers.value("X-Thing"), "6");
+}
+
+// Names that look alike to whatever is asked before they are compared.
+TEST(Headers, OfManyNamesAreNotMistakenForEachOther) {
+  Arena arena;
+  Headers headers(arena);
+  for (int i = 0; i < 300; ++i) headers.add(headers.keep("X-Name-" + std::to_string(i)), headers.keep(std::to_string(i)));
+  for (int i = 0; i < 300; ++i) EXPECT_EQ(headers.value("x-name-" + std::to_string(i)), std::to_string(i));
+  EXPECT_EQ(headers.find("x-name-300"), nullptr);
+  for (int i = 0; i < 300; i += 2) EXPECT_EQ(headers.remove("X-NAME-" + std::to_string(i)), 1U);
+  EXPECT_EQ(headers.size(), 150U);
+}
+
+}  // namespace
+}  // namespace gateway::http
