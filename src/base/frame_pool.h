@@ -50,7 +50,7 @@ struct PooledFrame {
     };
     static constexpr std::size_t granule = 64;
     static constexpr std::size_t classes = 64;  // up to 4 KiB; larger frames are rare and go to malloc
-    static constexpr unsigned keep = 256;       // per class: what a burst leaves behind goes back to malloc
+    static constexpr unsigned keep = 1024;      // per class: what a burst leaves behind goes back to malloc
     static std::size_t class_of(std::size_t size) noexcept { return (size - 1) / granule; }
     std::array<Slot*, classes> lists_{};
     std::array<unsigned, classes> counts_{};
