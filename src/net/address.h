@@ -34,9 +34,21 @@ struct SocketAddress {
   }
 };
 
+/// Addresses come from the configuration and from name servers: no flood of those that collide is to be feared.
 struct SocketAddressHash {
   std::size_t operator()(const SocketAddress& address) const noexcept {
-    return std::hash<std::string_view>{}({reinterpret_cast<const char*>(&address.storage), address.size});
+    const char* at = reinterpret_cast<const char*>(&address.storage);
+    std::uint64_t hash = address.size;
+    for (std::size_t left = address.size; left > 0;) {
+      const std::size_t size = left < 8 ? left : 8;
+      std::uint64_t word = 0;
+      std::memcpy(&word, at, size);
+      hash = (hash ^ word) * 0x9E3779B97F4A7C15U;
+      hash ^= hash >> 32;
+      at += size;
+      left -= size;
+    }
+    return hash;
   }
 };
 

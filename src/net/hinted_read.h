@@ -10,6 +10,7 @@
 
 #include "net/layer.h"
 #include "net/loop.h"
+#include "net/system_call.h"
 
 namespace gateway::net {
 
@@ -72,7 +73,7 @@ class boost::asio::detail::reactive_socket_recv_op_base<gateway::net::HintedBuff
     message.msg_controllen = sizeof control;
     ssize_t bytes = 0;
     do {
-      bytes = ::recvmsg(self->socket_, &message, self->flags_ | MSG_DONTWAIT);
+      bytes = gateway::net::receive_now(self->socket_, message, self->flags_ | MSG_DONTWAIT);
     } while (bytes < 0 && errno == EINTR);
     if (bytes < 0) {
       if (errno == EAGAIN || errno == EWOULDBLOCK) return not_done;
