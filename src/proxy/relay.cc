@@ -48,6 +48,8 @@ Task<Result<Relay::End>> Relay::run(Upload& upload) {
   prepare_head();
   Result<Piece> piece = upstream_.poll();
   if (!piece) co_return piece.error();
+  // Most answers are whole with their first bytes: no need to ask the clock again.
+  if (piece->last) request_.received = request_.answered;
   request_.status = head_.status;
   request_.response_started = true;
   for (;;) {
@@ -58,9 +60,9 @@ Task<Result<Relay::End>> Relay::run(Upload& upload) {
     if (last) break;
     piece = co_await next_piece();
     if (!piece) co_return piece.error();
+    if (piece->last) request_.received = Steady::now();
   }
   upstream_.release_piece();
-  request_.received = Steady::now();
   co_return end();
 }
 

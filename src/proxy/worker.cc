@@ -12,7 +12,7 @@ namespace gateway::proxy {
 namespace {
 
 // Memory of finished requests that is kept for the next ones.
-constexpr std::size_t spare_requests = 64;
+constexpr std::size_t spare_requests = 1024;
 
 std::atomic<std::uint64_t> connections_seen{0};
 
