@@ -1,7 +1,14 @@
 #include "plugins/rate_limiting/policy.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <array>
+#include <cstring>
 #include <string>
+#include <utility>
+
+#include "base/keyed_hash.h"
 
 namespace gateway::plugins::rate_limiting {
 namespace {
@@ -15,44 +22,65 @@ bool any_exceeded(std::span<const Counted> counted) {
 /// ever finds a longer one's counter raised by one that is refused.
 class Local final : public Policy {
  public:
-  explicit Local(plugin::LocalCounters& counters) : counters_(counters) {}
+  Local(std::string_view scope, plugin::LocalCounters& counters) : scope_(digest_of(scope)), counters_(counters) {}
 
-  bool count_now(std::span<Counted> counted) const override {
+  bool count_now(std::string_view who, std::span<Counted> counted) const override {
     for (std::size_t i = 0; i < counted.size(); ++i) {
-      counted[i].usage = add(counted[i], 1) - 1;
+      counted[i].usage = add(who, counted[i], 1) - 1;
       if (!counted[i].exceeded()) continue;
-      for (const Counted& each : counted.first(i + 1)) add(each, -1);
-      for (Counted& each : counted.subspan(i + 1)) each.usage = add(each, 0);
+      for (const Counted& each : counted.first(i + 1)) add(who, each, -1);
+      for (Counted& each : counted.subspan(i + 1)) each.usage = add(who, each, 0);
       break;
     }
     return true;
   }
 
-  Task<Status> count(std::span<Counted> counted) const override {
-    count_now(counted);
+  Task<Status> count(std::string_view who, std::span<Counted> counted) const override {
+    count_now(who, counted);
     co_return Status{};
   }
 
  private:
-  std::int64_t add(const Counted& counted, std::int64_t by) const { return counters_.add(counted.key, by, counted.start + facts(counted.period).kept); }
+  // The same for every row of the scope, however often the configuration is read.
+  static Digest digest_of(std::string_view scope) {
+    static const KeyedHash hash = KeyedHash::random();
+    return hash(scope);
+  }
+
+  // The counter's name has to be unlike all others, not readable: a short one costs less to look up.
+  std::int64_t add(std::string_view who, const Counted& counted, std::int64_t by) const {
+    constexpr std::size_t longest = 256;  // who: an address, an id, or what a client puts into a header
+    std::array<char, sizeof scope_ + sizeof counted.start + sizeof counted.period + longest> room;
+    char* end = room.data();
+    const auto put = [&end](const void* bytes, std::size_t size) { end = static_cast<char*>(std::memcpy(end, bytes, size)) + size; };
+    put(&scope_, sizeof scope_);
+    put(&counted.start, sizeof counted.start);
+    put(&counted.period, sizeof counted.period);
+    const System::time_point expires = counted.start + facts(counted.period).kept;
+    if (who.size() > longest) return counters_.add(std::string(room.data(), end).append(who), by, expires);
+    put(who.data(), who.size());
+    return counters_.add({room.data(), static_cast<std::size_t>(end - room.data())}, by, expires);
+  }
+
+  Digest scope_;
   plugin::LocalCounters& counters_;
 };
 
 /// The datastore, for all nodes. As exact as the datastore: every increment is one of its own.
 class Cluster final : public Policy {
  public:
-  explicit Cluster(plugin::ClusterCounters& counters) : counters_(counters) {}
+  Cluster(std::string scope, plugin::ClusterCounters& counters) : scope_(std::move(scope)), counters_(counters) {}
 
-  Task<Status> count(std::span<Counted> counted) const override {
+  Task<Status> count(std::string_view who, std::span<Counted> counted) const override {
     for (Counted& each : counted) {
-      Task<Result<std::int64_t>> reading = counters_.read(std::string(each.key));
+      Task<Result<std::int64_t>> reading = counters_.read(key(who, each));
       const Result<std::int64_t> usage = co_await reading;
       if (!usage) co_return usage.error();
       each.usage = *usage;
     }
     if (any_exceeded(counted)) co_return Status{};
     for (Counted& each : counted) {
-      Task<Result<std::int64_t>> adding = counters_.add(std::string(each.key), 1, facts(each.period).kept);
+      Task<Result<std::int64_t>> adding = counters_.add(key(who, each), 1, facts(each.period).kept);
       const Result<std::int64_t> after = co_await adding;
       if (!after) co_return after.error();
       each.usage = *after - 1;
@@ -60,7 +88,7 @@ class Cluster final : public Policy {
     if (!any_exceeded(counted)) co_return Status{};
     // Another request took the last place in between: this one was not let through, and does not count.
     for (const Counted& each : counted) {
-      Task<Result<std::int64_t>> undoing = counters_.add(std::string(each.key), -1, facts(each.period).kept);
+      Task<Result<std::int64_t>> undoing = counters_.add(key(who, each), -1, facts(each.period).kept);
       const Result<std::int64_t> back = co_await undoing;
       if (!back) co_return back.error();
     }
@@ -68,23 +96,29 @@ class Cluster final : public Policy {
   }
 
  private:
+  std::string key(std::string_view who, const Counted& counted) const {
+    const auto start = std::chrono::duration_cast<std::chrono::milliseconds>(counted.start.time_since_epoch()).count();
+    return fmt::format("ratelimit:{}:{}:{}:{}", scope_, who, start, facts(counted.period).name);
+  }
+
+  std::string scope_;
   plugin::ClusterCounters& counters_;
 };
 
 /// Counters in Redis, for which this build has no client: as when a Redis server is down.
 class Unreachable final : public Policy {
  public:
-  Task<Status> count(std::span<Counted>) const override {
+  Task<Status> count(std::string_view, std::span<Counted>) const override {
     co_return Error{boost::system::errc::make_error_code(boost::system::errc::not_supported), Origin::gateway, "counting in Redis, which this build cannot"};
   }
 };
 
 }  // namespace
 
-std::unique_ptr<Policy> make_policy(std::string_view name, const plugin::Services& services) {
-  if (name == "cluster") return std::make_unique<Cluster>(services.cluster_counters);
+std::unique_ptr<Policy> make_policy(std::string_view name, std::string scope, const plugin::Services& services) {
+  if (name == "cluster") return std::make_unique<Cluster>(std::move(scope), services.cluster_counters);
   if (name == "redis") return std::make_unique<Unreachable>();
-  return std::make_unique<Local>(services.local_counters);
+  return std::make_unique<Local>(scope, services.local_counters);
 }
 
 }  // namespace gateway::plugins::rate_limiting

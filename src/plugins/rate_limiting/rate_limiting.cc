@@ -47,13 +47,15 @@ struct Count {
   std::array<Counted, periods.size()> counted;
   std::size_t size = 0;
   System::time_point now;
+  std::string_view who;
+  char room[Uuid::text_size];  // for who, where it is nowhere else
   [[nodiscard]] std::span<Counted> all() noexcept { return {counted.data(), size}; }
 };
 
 class RateLimiting final : public plugin::Plugin {
  public:
   RateLimiting(const entity::PluginConfig& row, const plugin::Services& services)
-      : now_(services.now), policy_(make_policy(text_of(row.config, "policy", "local"), services)) {
+      : now_(services.now), policy_(make_policy(text_of(row.config, "policy", "local"), scope_of(row), services)) {
     const json& config = row.config;
     for (std::size_t i = 0; i < periods.size(); ++i) {
       const auto limit = config.find(std::string(periods[i].name));
@@ -74,14 +76,11 @@ class RateLimiting final : public plugin::Plugin {
       log::warn("rate-limiting row {}: this build cannot count in Redis: requests {}", row.id.to_string(),
                 fault_tolerant_ ? "pass uncounted, as fault_tolerant has it" : "are answered 500, since fault_tolerant is off");
     }
-    // Counters belong to what the row is bound to: a service's row counts over all its routes.
-    prefix_ =
-        "ratelimit:" + (row.route ? row.route->to_string() : std::string(no_id)) + ":" + (row.service ? row.service->to_string() : std::string(no_id)) + ":";
   }
 
   Step access(Exchange& exchange) const override {
     Count* count = prepare(exchange);
-    if (!policy_->count_now(count->all())) return wait(exchange, *count);
+    if (!policy_->count_now(count->who, count->all())) return wait(exchange, *count);
     return decide(exchange, *count);
   }
 
@@ -91,6 +90,12 @@ class RateLimiting final : public plugin::Plugin {
     double limit;
     std::string text;  // of the limit, for the client
   };
+
+  // Counters belong to what the row is bound to: a service's row counts over all its routes.
+  static std::string scope_of(const entity::PluginConfig& row) {
+    const auto text = [](const std::optional<Uuid>& id) { return id ? id->to_string() : std::string(no_id); };
+    return text(row.route) + ":" + text(row.service);
+  }
 
   // The schema takes any positive number, as Kong's does; one that is no status makes every refusal a 500.
   static unsigned status_of(const entity::PluginConfig& row, double code) {
@@ -137,29 +142,15 @@ class RateLimiting final : public plugin::Plugin {
   }
 
   Count* prepare(Exchange& exchange) const {
-    http::Arena& arena = exchange.arena();
-    auto* count = new (arena.allocate(sizeof(Count), alignof(Count))) Count;
+    auto* count = new (exchange.arena().allocate(sizeof(Count), alignof(Count))) Count;
     count->now = now_();
-    char room[Uuid::text_size];
-    const std::string_view who = identifier(exchange, room);
-    for (const Limit& limit : limits_) {
-      Counted& counted = count->counted[count->size++];
-      counted = {limit.period, limit.limit, window_start(limit.period, count->now), {}, 0};
-      const std::string_view name = facts(limit.period).name;
-      auto* key = static_cast<char*>(arena.allocate(prefix_.size() + who.size() + name.size() + 24, 1));
-      char* out = key + prefix_.copy(key, prefix_.size());
-      out += who.copy(out, who.size());
-      *out++ = ':';
-      out = std::to_chars(out, out + 20, std::chrono::duration_cast<std::chrono::milliseconds>(counted.start.time_since_epoch()).count()).ptr;
-      *out++ = ':';
-      out += name.copy(out, name.size());
-      counted.key = {key, static_cast<std::size_t>(out - key)};
-    }
+    count->who = identifier(exchange, count->room);
+    for (const Limit& limit : limits_) count->counted[count->size++] = {limit.period, limit.limit, window_start(limit.period, count->now), 0};
     return count;
   }
 
   Task<Flow> wait(Exchange& exchange, Count& count) const {
-    const Status counted = co_await policy_->count(count.all());
+    const Status counted = co_await policy_->count(count.who, count.all());
     if (counted) co_return decide(exchange, count);
     log::error("failed to get usage: {}", counted.error().to_string());
     if (fault_tolerant_) co_return Flow::next();
@@ -182,6 +173,7 @@ class RateLimiting final : public plugin::Plugin {
   std::int64_t tell(Exchange& exchange, Count& count, const Counted* violated) const {
     http::Headers& headers = exchange.response_headers;
     http::Arena& arena = exchange.arena();
+    headers.reserve(headers.size() + 2 * count.size + 4);
     std::size_t tightest = 0;
     double least = 0;
     std::string_view least_text;
@@ -212,7 +204,6 @@ class RateLimiting final : public plugin::Plugin {
   LimitBy limit_by_ = LimitBy::consumer;
   std::string header_;
   std::string path_;
-  std::string prefix_;
   std::string error_message_;
   unsigned error_code_ = 429;
   bool fault_tolerant_ = true;
