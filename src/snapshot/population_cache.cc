@@ -65,6 +65,11 @@ std::size_t this_thread() {
   return number.get();
 }
 
+// The same value counted apart: requests of one worker then never write where another's count.
+Value counted_here(const Value& value) {
+  return value ? Value(value.get(), [value](const void*) {}) : value;
+}
+
 void keep(Entries& entries, std::string key, Entry entry) {
   if (entry.value == nullptr && key.size() > longest_absent) return;
   entries.put(std::move(key), std::move(entry));
@@ -113,7 +118,9 @@ class PopulationCache::Index final : public plugin::PopulationIndex {
     co_await joined;
     if (!joined.flight->result) co_return joined.flight->result.error();
     if (joined.known.expires != Steady::time_point{} && generation == generation_.load()) {
-      keep(local_[this_thread()], std::move(value), joined.known);
+      Entry own = joined.known;
+      own.value = counted_here(own.value);
+      keep(local_[this_thread()], std::move(value), std::move(own));
     }
     co_return *joined.flight->result;
   }

@@ -97,7 +97,7 @@ class KeyAuth final : public plugin::Plugin {
     const PopulationIndex::Value* consumer = consumers_.peek(key.consumer);
     if (consumer == nullptr) return load(exchange, std::string(search.key));
     if (*consumer == nullptr) return fail(exchange, "Unauthorized");
-    accept(exchange, key, std::static_pointer_cast<const entity::Consumer>(*consumer));
+    accept(exchange, std::static_pointer_cast<const Key>(*known), std::static_pointer_cast<const entity::Consumer>(*consumer));
     return Flow::next();
   }
 
@@ -118,7 +118,7 @@ class KeyAuth final : public plugin::Plugin {
     }
     // The consumer has gone, and its keys go with it.
     if (*consumer == nullptr) co_return co_await failed(exchange, "Unauthorized");
-    accept(exchange, *key, *consumer);
+    accept(exchange, key, *consumer);
     co_return Flow::next();
   }
 
@@ -131,9 +131,10 @@ class KeyAuth final : public plugin::Plugin {
     co_return co_await failed(exchange, "An unexpected error occurred");
   }
 
-  static void accept(Exchange& exchange, const Key& key, std::shared_ptr<const entity::Consumer> consumer) {
-    const std::string_view identifier = key.credential->id_text;
-    plugin::authenticate(exchange, std::move(consumer), key.credential, identifier);
+  static void accept(Exchange& exchange, const std::shared_ptr<const Key>& key, std::shared_ptr<const entity::Consumer> consumer) {
+    const std::string_view identifier = key->credential->id_text;
+    // Counted with the key, which each worker counts for itself.
+    plugin::authenticate(exchange, std::move(consumer), {key, key->credential.get()}, identifier);
   }
 
   Task<Flow> with_body(Exchange& exchange) const {
