@@ -103,3 +103,17 @@ def test_calls_of_the_admin_and_status_api_are_logged_with_their_client(private)
     eventually(lambda: re.search(r'^127\.0\.0\.1 - - \[.*"GET /services/whose HTTP/1.1" 404 ', gateway.log("admin_access.log"), re.M), "the call")
     log = gateway.prefix / "logs" / "status.log"
     eventually(lambda: re.search(r'^127\.0\.0\.1 - - \[.*"GET /status\?whose HTTP/1.1" 200 ', log.read_text(), re.M), "the call")
+
+
+def test_a_machine_without_etc_hosts_is_no_mistake(program, tmp_path):
+    file = tmp_path / "sluice.conf"
+    file.write_text("admin_listen = off\n")
+    # A mount of its own hides /etc, as in images that have none.
+    hidden = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", 'mount -t tmpfs none /etc && exec "$0" check "$1"', str(binary())]
+    if subprocess.run([*hidden[:6], "mount -t tmpfs none /etc"], capture_output=True).returncode != 0:
+        pytest.skip("no mounts of one's own here")
+    done = subprocess.run([*hidden, str(file)], capture_output=True, text=True, timeout=30)
+    assert done.returncode == 0, done.stderr
+    file.write_text("dns_hostsfile = /nowhere/hosts\n")
+    done = subprocess.run([*hidden, str(file)], capture_output=True, text=True, timeout=30)
+    assert done.returncode != 0 and "dns_hostsfile: file does not exist" in done.stderr
