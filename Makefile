@@ -24,10 +24,11 @@ e2e: ## end-to-end tests against the release
 	@scripts/install test
 	@scripts/test e2e
 
-bench: ## beside nginx and HAProxy: CPU per request, TLS, HTTP/2, bodies, WebSocket; micro-benchmarks
+bench: ## beside nginx and HAProxy: CPU per request, TLS, HTTP/2, bodies, WebSocket; memory; micro-benchmarks
 	@scripts/install bench
 	@bench/run
 	@bench/protocols
+	@bench/memory
 
 asan: ## unit and end-to-end tests under ASan and UBSan
 	@scripts/install test
