@@ -11,6 +11,7 @@ from .waiting import eventually
 
 ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
              "--disable-component-update", "--disable-sync", "--ignore-certificate-errors",
+             "--disable-dev-shm-usage",  # containers have little of it
              # Names of tests are no names of any server.
              "--host-resolver-rules=MAP *.test 127.0.0.1"]
 
