@@ -318,12 +318,13 @@ def test_connections_live_through_a_reload_and_new_ones_are_taken_meanwhile(priv
         with connect(gateway.ports.tcp) as old, datagrams(gateway.ports.udp) as sock:
             ask(old)
             exchange(sock, b"1")
-            for _ in range(3):
+            for n in range(3):
                 gateway.process.send_signal(signal.SIGHUP)
                 for _ in range(20):
                     with connect(gateway.ports.tcp) as new:
                         ask(new)
-            eventually(lambda: gateway.log("error.log").count(": reloaded") >= 3, "three reloads")
+                # Signals that come while one is waiting are one.
+                eventually(lambda: gateway.log("error.log").count(": reloaded") > n, "the reload")
             ask(old, b"old")
             exchange(sock, b"2")
             with connect(gateway.ports.tcp) as new:
