@@ -161,6 +161,13 @@ def test_bodies_up_to_ten_megabytes_are_read(gateway):
         assert client.answer().status == 413
 
 
+def test_who_sends_too_much_reads_the_answer_all_the_same(gateway):
+    with Client(gateway.admin_address) as client:
+        client.send(b"POST /consumers HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % (40 << 20))
+        client.send(b"x" * (40 << 20))  # a reset would end it
+        assert client.answer().status == 413
+
+
 def test_the_limit_of_bodies_can_be_set(private):
     gateway = private(nginx_admin_client_max_body_size="1k")
     assert gateway.admin("POST", "/consumers", json={"username": "x" * 900}).status == 201

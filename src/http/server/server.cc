@@ -10,14 +10,13 @@
 #include "http/h1/body_decoder.h"
 #include "http/h1/request_parser.h"
 #include "http/h1/writer.h"
+#include "net/linger.h"
 
 namespace gateway::http {
 namespace {
 
 constexpr std::size_t input_bytes = 4096;
 constexpr std::size_t body_block_bytes = 65536;
-// After a refusal the client may still be sending: read and dropped, so that the answer is not lost.
-constexpr std::chrono::milliseconds linger_time{2000};
 
 Reply message(unsigned status, std::string_view text) {
   Reply reply;
@@ -169,14 +168,7 @@ class Server::Connection {
   Task<bool> refuse(const Reply& reply) {
     const bool sent = co_await send(reply, false, true);
     if (!sent || stream_.timed_out()) co_return false;
-    stream_.shutdown_send();
-    stream_.expires_after(linger_time);
-    for (std::size_t dropped = 0; dropped < (1 << 20);) {
-      dropped += stream_.data().size();
-      stream_.consume(stream_.data().size());
-      const Result<bool> more = co_await stream_.more();
-      if (!more || !*more) break;
-    }
+    co_await net::linger(stream_);
     co_return false;
   }
 
