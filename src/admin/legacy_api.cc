@@ -6,6 +6,7 @@
 
 #include "admin/legacy_rules.h"
 #include "admin/legacy_words.h"
+#include "base/ascii.h"
 #include "http/path.h"
 #include "schema/record.h"
 
@@ -57,8 +58,7 @@ Json coerced(const std::string& name, const std::string& text) {
   if (text.empty()) return nullptr;
   if (name == "hosts" || name == "uris" || name == "methods") return split(text);
   if (name == "name" || name == "upstream_url" || name.starts_with("request_")) return text;
-  std::string low = text;
-  std::transform(low.begin(), low.end(), low.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  const std::string low = lower_case(text);
   if (low == "true" || low == "false") return low == "true";
   std::int64_t number = 0;
   const auto parsed = std::from_chars(text.data(), text.data() + text.size(), number);

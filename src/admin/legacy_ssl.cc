@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "admin/legacy_words.h"
+#include "base/ascii.h"
 #include "entity/row.h"
 #include "schema/record.h"
 
@@ -36,8 +37,7 @@ std::string trimmed(const std::string& text) {
 // That generation took "true" for true wherever it came from.
 Json as_boolean(const Json& value) {
   if (!value.is_string()) return value;
-  std::string text = trimmed(value.get<std::string>());
-  std::transform(text.begin(), text.end(), text.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  const std::string text = lower_case(trimmed(value.get<std::string>()));
   return text == "true" || text == "false" ? Json(text == "true") : value;
 }
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "base/ascii.h"
 #include "entity/fields.h"
 #include "entity/types.h"
 #include "http/path.h"
@@ -179,11 +180,6 @@ std::vector<Endpoint> endpoints(const Json& document, const char* field) {
   return out;
 }
 
-std::string lower(std::string text) {
-  std::transform(text.begin(), text.end(), text.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
-  return text;
-}
-
 }  // namespace
 
 TypePtr routes_type(RouteRules rules) {
@@ -274,7 +270,7 @@ Route Route::from_json(const nlohmann::json& document) {
   route.sources = endpoints(document, "sources");
   route.destinations = endpoints(document, "destinations");
   if (is_set(document, "headers")) {
-    for (const auto& [name, values] : document["headers"].items()) route.headers.emplace_back(lower(name), values.get<std::vector<std::string>>());
+    for (const auto& [name, values] : document["headers"].items()) route.headers.emplace_back(lower_case(name), values.get<std::vector<std::string>>());
   }
   route.regex_priority = is_set(document, "regex_priority") ? document["regex_priority"].get<std::int64_t>() : 0;
   route.https_redirect_status_code = document.value("https_redirect_status_code", 426U);

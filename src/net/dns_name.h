@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <string_view>
 
+#include "base/ascii.h"
+
 namespace gateway::net {
 
 // Host names are compared without regard to case (RFC 4343) and in place: lowering a copy would allocate per request.
@@ -16,13 +18,12 @@ struct DnsNameHash {
     for (const char c : name) hash = (hash ^ static_cast<unsigned char>(lower(c))) * 0x100000001b3U;
     return hash;
   }
-  static char lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; }
 };
 
 struct DnsNameEqual {
   using is_transparent = void;
   bool operator()(std::string_view a, std::string_view b) const noexcept {
-    return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](char x, char y) { return DnsNameHash::lower(x) == DnsNameHash::lower(y); });
+    return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](char x, char y) { return lower(x) == lower(y); });
   }
 };
 

@@ -2,6 +2,7 @@
 
 #include <string_view>
 
+#include "base/ascii.h"
 #include "http/headers.h"
 
 namespace gateway::plugin {
@@ -9,7 +10,7 @@ namespace gateway::plugin {
 /// Whether a header goes by a configured name as Kong sees it: any case, and dashes as good as underscores.
 [[nodiscard]] inline bool same_header(std::string_view given, std::string_view wanted) noexcept {
   if (given.size() != wanted.size()) return false;
-  const auto plain = [](char c) { return c == '_' ? '-' : c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
+  const auto plain = [](char c) { return c == '_' ? '-' : lower(c); };
   for (std::size_t i = 0; i < given.size(); ++i) {
     if (plain(given[i]) != plain(wanted[i])) return false;
   }

@@ -1,8 +1,8 @@
 #include "plugin/request_json.h"
 
-#include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "base/ascii.h"
 #include "plugin/arguments.h"
 
 namespace gateway::plugin {
@@ -11,12 +11,6 @@ namespace {
 using nlohmann::json;
 
 constexpr int max_depth = 1000;
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
-  return out;
-}
 
 // A second value makes a list.
 void add(json& object, std::string name, json value) {
@@ -40,7 +34,7 @@ json headers_json(const http::Headers& headers, Secrets secrets) {
   json out = json::object();
   for (const http::Header& header : headers) {
     const bool secret = header.id == http::Name::authorization || header.id == http::Name::proxy_authorization;
-    add(out, lower(header.name), secret && secrets == Secrets::hidden ? json("REDACTED") : json(std::string(header.value)));
+    add(out, lower_case(header.name), secret && secrets == Secrets::hidden ? json("REDACTED") : json(std::string(header.value)));
   }
   return out;
 }
@@ -74,7 +68,7 @@ std::string host_of(std::string_view authority) {
   // The colons of an IPv6 address are inside brackets.
   const std::size_t colon = authority.rfind(':');
   if (colon != std::string_view::npos && authority.find(']', colon) == std::string_view::npos) authority = authority.substr(0, colon);
-  return lower(authority);
+  return lower_case(authority);
 }
 
 }  // namespace gateway::plugin

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "base/ascii.h"
 #include "http/h2/session.h"
 #include "http/headers.h"
 #include "proxy/head_writer.h"
@@ -22,7 +23,7 @@ namespace gateway::proxy {
 /// A header as a field, its name in small letters (RFC 9113, 8.2.1) in the arena.
 [[nodiscard]] inline nghttp2_nv h2_field(const http::Header& header, http::Arena& arena) {
   auto* name = static_cast<char*>(arena.allocate(header.name.size(), 1));
-  return http::h2::Session::field(http::h2::lower(header.name, name), header.checked ? header.value : one_line(header.value));
+  return http::h2::Session::field(lower_case(header.name, name), header.checked ? header.value : one_line(header.value));
 }
 
 }  // namespace gateway::proxy

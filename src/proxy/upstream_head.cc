@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/ascii.h"
 #include "base/uuid.h"
 #include "proxy/head_writer.h"
 
@@ -59,12 +60,9 @@ std::string_view host_without_port(std::string_view authority) {
   return authority.substr(0, authority.find(':'));
 }
 
-std::string_view lower(http::Arena& arena, std::string_view text) {
-  const auto is_upper = [](char c) { return c >= 'A' && c <= 'Z'; };
-  if (std::find_if(text.begin(), text.end(), is_upper) == text.end()) return text;
-  auto* copy = static_cast<char*>(arena.allocate(text.size(), 1));
-  std::transform(text.begin(), text.end(), copy, [&](char c) { return is_upper(c) ? static_cast<char>(c + 32) : c; });
-  return {copy, text.size()};
+std::string_view lower_case_in(http::Arena& arena, std::string_view text) {
+  if (std::all_of(text.begin(), text.end(), [](char c) { return c == lower(c); })) return text;
+  return lower_case(text, static_cast<char*>(arena.allocate(text.size(), 1)));
 }
 
 std::string_view version_text(http::Version version) {
@@ -156,7 +154,7 @@ bool is_debugging(const http::Header& header) {
 std::string_view forwarded_host(Request& request) {
   const bool trusted = request.exchange.connection().trusted;
   const std::string_view told = trusted ? request.head.headers.value(Name::x_forwarded_host) : std::string_view{};
-  return told.empty() ? lower(request.arena, host_without_port(request.head.authority)) : told;
+  return told.empty() ? lower_case_in(request.arena, host_without_port(request.head.authority)) : told;
 }
 
 bool sends_query(const Request& request) noexcept {

@@ -5,6 +5,7 @@
 #include <charconv>
 #include <cstring>
 
+#include "base/ascii.h"
 #include "base/log.h"
 #include "router/hash.h"
 #include "router/rank.h"
@@ -26,12 +27,6 @@ constexpr std::uint32_t match_limit(Flavour flavour) noexcept { return flavour =
 
 // An index entry per value pays only while a route lists few.
 constexpr std::size_t most_indexed_values = 32;
-
-std::string lower_case(std::string_view text) {
-  std::string out(text);
-  std::transform(out.begin(), out.end(), out.begin(), lower);
-  return out;
-}
 
 bool is_regex_value(std::string_view value) noexcept { return value.starts_with("~*"); }
 

@@ -5,6 +5,8 @@
 #include <cstring>
 #include <string_view>
 
+#include "base/ascii.h"
+
 namespace gateway::router {
 
 /// Folds a 128-bit product: every input bit reaches every output bit.
@@ -45,8 +47,6 @@ class PrefixHash {
 };
 
 [[nodiscard]] inline std::uint64_t hash(std::uint64_t seed, std::string_view text) noexcept { return PrefixHash(seed, text).at(text.size()); }
-
-[[nodiscard]] inline char lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
 
 /// The same for texts that differ in ASCII case only.
 [[nodiscard]] inline std::uint64_t hash_ignoring_case(std::uint64_t seed, std::string_view text) noexcept {

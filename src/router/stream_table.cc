@@ -4,6 +4,7 @@
 #include <array>
 #include <string>
 
+#include "base/ascii.h"
 #include "router/hash.h"
 
 namespace gateway::router {
@@ -29,9 +30,7 @@ std::uint64_t key_of(Key kind, const net::IpAddress& ip) noexcept {
 // A last dot does not count, nor does case (RFC 6066, section 3).
 std::string normal_name(std::string_view name) {
   if (name.size() > 1 && name.ends_with('.')) name.remove_suffix(1);
-  std::string out(name);
-  std::transform(out.begin(), out.end(), out.begin(), lower);
-  return out;
+  return lower_case(name);
 }
 
 bool is_network(const Endpoint& endpoint) { return endpoint.ip.find('/') != std::string::npos; }
@@ -212,9 +211,7 @@ void StreamTable::unfile(std::uint64_t key, const Compiled& route) {
 
 std::shared_ptr<const entity::Route> StreamTable::match(const StreamQuery& query) const {
   std::array<char, longest_name> buffer;
-  std::string_view name = query.sni.substr(0, longest_name);
-  std::transform(name.begin(), name.end(), buffer.begin(), lower);
-  name = {buffer.data(), name.size()};
+  std::string_view name = lower_case(query.sni.substr(0, longest_name), buffer.data());
   if (name.size() > 1 && name.ends_with('.')) name.remove_suffix(1);
 
   const Compiled* best = nullptr;

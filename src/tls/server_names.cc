@@ -4,14 +4,13 @@
 #include <array>
 #include <optional>
 
+#include "base/ascii.h"
 #include "net/ip.h"
 
 namespace gateway::tls {
 namespace {
 
 constexpr std::size_t longest_name = 253;  // RFC 1035, without the root's dot
-
-char lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
 
 std::string_view without_root(std::string_view name) noexcept {
   if (name.size() > 1 && name.back() == '.') name.remove_suffix(1);
@@ -35,11 +34,7 @@ bool is_name(std::string_view name) noexcept {
 
 }  // namespace
 
-std::string ServerNames::key_of(std::string_view name) {
-  std::string key(without_root(name));
-  std::transform(key.begin(), key.end(), key.begin(), lower);
-  return key;
-}
+std::string ServerNames::key_of(std::string_view name) { return lower_case(without_root(name)); }
 
 void ServerNames::set(std::string_view name, ServerCertificatePtr certificate) { names_.set(key_of(name), std::move(certificate)); }
 
@@ -55,8 +50,7 @@ const ServerCertificate* ServerNames::find(std::string_view server_name) const n
   server_name = without_root(server_name);
   if (server_name.empty() || server_name.size() > longest_name) return nullptr;
   std::array<char, longest_name + 1> buffer;
-  std::transform(server_name.begin(), server_name.end(), buffer.begin(), lower);
-  const std::string_view name(buffer.data(), server_name.size());
+  const std::string_view name = lower_case(server_name, buffer.data());
   if (!is_name(name)) return nullptr;
   if (const ServerCertificate* found = at(name)) return found;
 

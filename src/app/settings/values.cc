@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "app/settings/names.h"
+#include "base/ascii.h"
 
 extern char** environ;
 
@@ -49,8 +50,8 @@ bool is_open(std::string_view name) {
 }
 
 void set(Values& values, std::string name, std::string text, std::string where) {
-  std::transform(name.begin(), name.end(), name.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
   for (char& c : name) {
+    c = lower(c);
     const bool word = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || c == '_';
     if (!word) c = '_';
   }

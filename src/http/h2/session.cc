@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <utility>
 
+#include "base/ascii.h"
 #include "net/linger.h"
 
 namespace gateway::http::h2 {
@@ -35,11 +36,6 @@ constexpr std::int32_t connection_window = 16 << 20;
 constexpr std::chrono::milliseconds goodbye_after{1000};
 
 }  // namespace
-
-std::string_view lower(std::string_view name, char* into) noexcept {
-  std::transform(name.begin(), name.end(), into, [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
-  return {into, name.size()};
-}
 
 struct Session::Callbacks {
   static Session& self(void* user) { return *static_cast<Session*>(user); }
@@ -151,7 +147,7 @@ struct Session::Callbacks {
         for (const Header& each : *out.trailers) names += each.name;
         char* at = names.data();
         for (const Header& each : *out.trailers) {
-          fields.push_back(field(lower(each.name, at), each.value));
+          fields.push_back(field(lower_case(each.name, at), each.value));
           at += each.name.size();
         }
         nghttp2_submit_trailer(session, id, fields.data(), fields.size());

@@ -22,9 +22,6 @@ namespace gateway::http::h2 {
 
 using StreamId = std::int32_t;
 
-/// A name in small letters, written to `into`, which has room for it (RFC 9113, 8.2.1).
-[[nodiscard]] std::string_view lower(std::string_view name, char* into) noexcept;
-
 /// What one stream of a connection sends: its owner keeps it, the session takes bytes from it as the windows allow.
 struct Outgoing {
   StreamId id = -1;
