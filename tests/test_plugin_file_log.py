@@ -1,28 +1,15 @@
 """file-log: a record of every request, as a line of JSON in a file."""
 
-import json
 import os
 import re
 import time
 
 import pytest
 
+from support.records import Log
 from support.upstreams import RawUpstream, dead_port, plain, serve
 from support.waiting import eventually
 from support.wire import request_bytes
-
-
-class Log:
-    def __init__(self, path):
-        self.path = path
-
-    def lines(self):
-        return self.path.read_text().splitlines() if self.path.exists() else []
-
-    def records(self, count=1):
-        """The records, once there are so many."""
-        eventually(lambda: len(self.lines()) >= count, f"{count} records in {self.path}")
-        return [json.loads(line) for line in self.lines()]
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ import pytest
 from support.certificates import certificate, digest, issued
 from support.gateway import free_port
 from support.http2 import Http2, cpu_seconds, tls_context
+from support.records import Log
 from support.tls import Records, TlsClient, shown
 from support.upstreams import plain
 from support.waiting import eventually
@@ -204,6 +205,32 @@ def test_rsa_and_ecdsa_side_by_side(house):
 
 def test_nothing_is_stapled_to_a_certificate(house):
     assert "OCSP response: no response sent" in s_client(house.tls, "-servername", "gate.test", "-status")
+
+
+# -- routes
+
+def test_a_route_may_ask_for_a_name(house, upstream):
+    """Of clients over TLS; others have none, and are turned away for another reason."""
+    house.gateway.route(upstream(plain(b"named")), protocols=["https"], snis=["a.test", "*.b.test"])
+    assert house.get(name="a.test").body == b"named"
+    assert house.get(name="A.Test").body == b"named"
+    assert house.get(name="x.b.test").body == b"named"
+    assert house.get(name="c.test").status == 404
+    with Http2(house.tls, name="a.test") as client:
+        assert client.fetch().status == 200
+    assert house.gateway.get("/").status == 426
+
+
+def test_a_record_tells_of_the_connection(house, echo):
+    _, route = house.gateway.route(echo)
+    log = Log(house.gateway.directory / f"tls-{time.monotonic_ns()}.log")
+    house.gateway.create(f"/routes/{route['id']}/plugins", name="file-log", config={"path": str(log.path)})
+    house.gateway.settle()
+    with house.open() as client:
+        client.ask(request_bytes())
+        agreed = {"version": client.sock.version(), "cipher": client.sock.cipher()[0], "client_verify": "NONE"}
+    house.gateway.get("/")
+    assert [r["request"].get("tls") for r in log.records(2)] == [agreed, None]
 
 
 # -- resumption

@@ -45,6 +45,9 @@ struct Connection {
   std::string_view server_ip;
   std::uint16_t server_port = 0;  ///< of the listener, after port_maps
   bool tls = false;
+  std::string_view tls_version;  ///< of the connection; these three are empty without TLS
+  std::string_view tls_cipher;
+  std::string_view sni;        ///< in lower case; empty too when none was sent
   bool trusted = false;        ///< the peer may speak for others (setting trusted_ips)
   std::uint64_t serial = 0;    ///< of this connection in this process
   std::uint64_t requests = 0;  ///< on this connection, this one included

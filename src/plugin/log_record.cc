@@ -39,17 +39,21 @@ std::string statuses_of(const Record& record) {
   return out;
 }
 
+json tls_of(std::string_view version, std::string_view cipher) { return {{"version", version}, {"cipher", cipher}, {"client_verify", "NONE"}}; }
+
 json request_of(const Record& record) {
   const Exchange& exchange = record.exchange;
   const http::RequestHead& head = exchange.request();
   const Connection& client = exchange.connection();
-  return {{"id", exchange.request_id},
-          {"uri", head.target},
-          {"url", (client.tls ? "https://" : "http://") + host_of(head.authority) + ":" + std::to_string(client.server_port) + std::string(head.target)},
-          {"querystring", arguments_json(head.query, exchange.arena())},
-          {"method", head.method},
-          {"headers", headers_json(head.headers, Secrets::hidden)},
-          {"size", record.request_size}};
+  json out = {{"id", exchange.request_id},
+              {"uri", head.target},
+              {"url", (client.tls ? "https://" : "http://") + host_of(head.authority) + ":" + std::to_string(client.server_port) + std::string(head.target)},
+              {"querystring", arguments_json(head.query, exchange.arena())},
+              {"method", head.method},
+              {"headers", headers_json(head.headers, Secrets::hidden)},
+              {"size", record.request_size}};
+  if (!client.tls_version.empty()) out["tls"] = tls_of(client.tls_version, client.tls_cipher);
+  return out;
 }
 
 }  // namespace

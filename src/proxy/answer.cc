@@ -53,7 +53,7 @@ Task<Flow> access(Request& request, const plugin::Chain& chain) {
 bool find_route(Request& request) {
   const plugin::Connection& client = request.exchange.connection();
   const std::string_view path = http::normalise(request.head.path, request.arena);
-  request.match = request.config->routes.match({request.head.method, request.head.authority, path, {}, client.tls, client.server_port, request.head.headers});
+  request.match = request.config->routes.match({request.head.method, request.head.authority, path, client.sni, client.tls, client.server_port, request.head.headers});
   if (!request.match) return false;
   const entity::Route& route = *request.match->route;
   request.exchange.route = &route;

@@ -1,5 +1,6 @@
 #include "proxy/connection.h"
 
+#include <algorithm>
 #include <boost/asio/generic/stream_protocol.hpp>
 
 #include "base/log.h"
@@ -16,6 +17,8 @@ namespace {
 
 // RFC 9113, 3.4: what a client that speaks HTTP/2 says first.
 constexpr std::string_view http2_preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+char lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
+
 constexpr std::chrono::milliseconds drain_grace{1000};
 // As nginx tells a client that took a TLS port for another; there is no request yet that could be answered.
 constexpr std::string_view plain_http_answer =
@@ -82,12 +85,22 @@ Task<std::unique_ptr<Codec>> Connection::open() {
   if (at_.tls) {
     const bool agreed = co_await shake_hands();
     if (!agreed) co_return nullptr;
-    http2 = static_cast<const tls::Session*>(stream_.layer())->alpn() == "h2";
+    const auto& session = static_cast<const tls::Session&>(*stream_.layer());
+    note_tls(session);
+    http2 = session.alpn() == "h2";
   } else if (at_.http2) {
     http2 = co_await greets_with_http2();
   }
   if (http2) co_return std::make_unique<H2Connection>(*this);
   co_return std::make_unique<H1Client>(*this);
+}
+
+void Connection::note_tls(const tls::Session& session) {
+  sni_ = session.server_name();
+  std::transform(sni_.begin(), sni_.end(), sni_.begin(), lower);
+  facts_.sni = sni_;
+  facts_.tls_version = session.version();
+  facts_.tls_cipher = session.cipher();
 }
 
 // Source: HAProxy, proxy-protocol.txt: a listener that expects the header takes nothing without it.

@@ -58,6 +58,7 @@ class Connection {
   Task<bool> read_proxy_header();
   Task<bool> shake_hands();
   Task<bool> greets_with_http2();
+  void note_tls(const tls::Session& session);
   void note_addresses(const net::SocketAddress& peer, const net::SocketAddress& local);
 
   Worker& worker_;
@@ -66,6 +67,7 @@ class Connection {
   std::string peer_ip_;
   std::string client_ip_;
   std::string server_ip_;
+  std::string sni_;
   plugin::Connection facts_;
   std::unique_ptr<Codec> codec_;
   bool draining_ = false;
