@@ -52,11 +52,6 @@ std::optional<Reply> read_tags(const std::string& text, store::PageRequest& requ
   return std::nullopt;
 }
 
-bool share_a_protocol(const Json& a, const Json& b) {
-  if (!a.is_array() || !b.is_array()) return false;
-  return std::any_of(a.begin(), a.end(), [&](const Json& each) { return std::find(b.begin(), b.end(), each) != b.end(); });
-}
-
 }  // namespace
 
 std::optional<Reply> Rows::page_request(const Type& type, const Call& call, bool nested, store::PageRequest& request) {
@@ -213,38 +208,7 @@ Task<std::optional<Reply>> Rows::check_relations(const Type& type, const Json& d
     // A kind of entity this build does not have: no row of it can exist.
     if (given != document.end() && given->is_object()) co_return missing_parent(name, *given, field.reference());
   }
-  if (type.name != "plugins") co_return std::nullopt;
-  const Json& route = schema::at_path(document, "route.id");
-  const Json& service = schema::at_path(document, "service.id");
-  const Type* routes = context_.catalog.find("routes");
-  if (route.is_string() && Uuid::parse(route.get_ref<const std::string&>())) {
-    auto work = [&] { return context_.store.get(*routes, *Uuid::parse(route.get_ref<const std::string&>())); };
-    const Result<std::optional<Json>> row = co_await context_.pool.run(work);
-    if (!row) co_return unexpected(row.error());
-    if (*row && !share_a_protocol(document.value("protocols", Json()), (*row)->value("protocols", Json()))) {
-      co_return schema_violation({{"protocols", "must match the associated route's protocols"}});
-    }
-  } else if (service.is_string() && Uuid::parse(service.get_ref<const std::string&>())) {
-    store::PageRequest request;
-    request.size = max_page;
-    request.parent_field = "service";
-    request.parent = *Uuid::parse(service.get_ref<const std::string&>());
-    bool any = false;
-    bool shared = false;
-    for (bool more = true; more && !shared;) {
-      auto work = [&] { return context_.store.page(*routes, request); };
-      const Result<store::Page> page = co_await context_.pool.run(work);
-      if (!page) co_return unexpected(page.error());
-      for (const Json& row : page->rows) {
-        any = true;
-        shared |= share_a_protocol(document.value("protocols", Json()), row.value("protocols", Json()));
-      }
-      request.after = page->next;
-      more = page->next.has_value();
-    }
-    if (any && !shared) co_return schema_violation({{"protocols", "must match the protocols of at least one route pointing to this Plugin's service"}});
-  }
-  co_return std::nullopt;
+  co_return co_await protocols_.check(type, document);
 }
 
 Task<Reply> Rows::write(const Type& type, Operation operation, Json document, unsigned status) {

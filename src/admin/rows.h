@@ -7,6 +7,7 @@
 #include "admin/answers.h"
 #include "admin/certificates.h"
 #include "admin/context.h"
+#include "admin/protocols.h"
 #include "base/task.h"
 
 namespace gateway::admin {
@@ -20,7 +21,7 @@ struct Parent {
 /// What every entity's endpoints do, by its declaration alone (Kong 3.9 Admin API, generic verbs).
 class Rows {
  public:
-  explicit Rows(Context& context) : context_(context), certificates_(context) {}
+  explicit Rows(Context& context) : context_(context), certificates_(context), protocols_(context) {}
 
   /// `path`: of the collection, for the link to the next page.
   Task<http::Reply> list(const entity::Type& type, const Call& call, std::optional<Parent> parent, std::string path);
@@ -59,6 +60,7 @@ class Rows {
 
   Context& context_;
   Certificates certificates_;
+  Protocols protocols_;
 };
 
 }  // namespace gateway::admin

@@ -129,6 +129,7 @@ std::optional<Json> wildcard_sni_rule(const Json& value) {
 }  // namespace
 
 const std::vector<Json> all_protocols = {"grpc", "grpcs", "http", "https", "tcp", "tls", "tls_passthrough", "udp"};
+const std::vector<Json> websocket_names = {"ws", "wss"};
 
 std::optional<std::string> escape_complaint(std::string_view path) {
   for (std::size_t at = path.find('%'); at != std::string_view::npos; at = path.find('%', at + 1)) {
@@ -154,7 +155,7 @@ Field name_text() { return schema::string().rule(name_rule); }
 Field host_text() { return schema::string().rule(host_rule); }
 Field port_number() { return schema::integer().between(0, 65535); }
 Field timeout_number() { return schema::integer().between(1, 2147483646); }
-Field protocol_text() { return schema::string().one_of(all_protocols); }
+Field protocol_text() { return schema::string().one_of(all_protocols).unlisted(websocket_names); }
 Field sni_text() { return schema::string().rule(sni_rule); }
 Field wildcard_sni_text() { return schema::string().rule(wildcard_sni_rule); }
 Field header_name_text() { return schema::string().rule(header_name_rule); }
@@ -168,7 +169,7 @@ Field path_text() {
 
 Record::Named plugin_protocols(bool stream) {
   const std::vector<Json> http = {"grpc", "grpcs", "http", "https"};
-  return {"protocols", schema::set_of(schema::string().one_of(stream ? all_protocols : http))
+  return {"protocols", schema::set_of(schema::string().one_of(stream ? all_protocols : http).unlisted(websocket_names))
                            .required()
                            .default_value(http)
                            .describe("The protocols of the requests it runs for.")};

@@ -79,16 +79,7 @@ PluginConfig PluginConfig::from_json(const nlohmann::json& document) {
   row.consumer = foreign_id(document, "consumer");
   row.enabled = document.value("enabled", true);
   row.config = document.value("config", Json::object());
-  for (const Json& each : document.value("protocols", Json::array())) {
-    if (each == "http") row.protocols |= bit(Protocol::http);
-    if (each == "https") row.protocols |= bit(Protocol::https);
-    if (each == "grpc") row.protocols |= bit(Protocol::grpc);
-    if (each == "grpcs") row.protocols |= bit(Protocol::grpcs);
-    if (each == "tcp") row.protocols |= bit(Protocol::tcp);
-    if (each == "tls") row.protocols |= bit(Protocol::tls);
-    if (each == "tls_passthrough") row.protocols |= bit(Protocol::tls_passthrough);
-    if (each == "udp") row.protocols |= bit(Protocol::udp);
-  }
+  row.protocols = protocols_of(document);
   return row;
 }
 

@@ -17,7 +17,7 @@ struct PluginConfig {
   std::optional<Uuid> route;
   std::optional<Uuid> service;
   std::optional<Uuid> consumer;
-  std::uint8_t protocols = 0;  ///< bits
+  Protocols protocols = 0;
   bool enabled = true;
   nlohmann::json config;
 

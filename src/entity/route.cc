@@ -120,6 +120,13 @@ void check_family(const Json& document, Json& errors) {
     } else {
       must_set(document, errors, {"methods", "hosts", "headers", "paths"}, "'http'");
     }
+  } else if (has_protocol(document, {"ws", "wss"})) {
+    must_not_set(document, errors, {"methods", "sources", "destinations"}, "'ws' or 'wss'");
+    if (has_protocol(document, {"wss"})) {
+      must_set(document, errors, {"hosts", "headers", "paths", "snis"}, "'wss'");
+    } else {
+      must_set(document, errors, {"hosts", "headers", "paths"}, "'ws'");
+    }
   } else if (has_protocol(document, {"grpc", "grpcs"})) {
     must_not_set(document, errors, {"methods", "sources", "destinations"}, "'grpc' or 'grpcs'");
     if (document.value("strip_path", false)) errors["strip_path"] = "cannot set 'strip_path' when 'protocols' is 'grpc' or 'grpcs'";
@@ -147,22 +154,6 @@ Json default_strip_path(Json& document) {
   return nullptr;
 }
 
-std::uint8_t protocol_bits(const Json& document) {
-  static constexpr std::pair<const char*, Protocol> names[] = {{"http", Protocol::http},
-                                                               {"https", Protocol::https},
-                                                               {"grpc", Protocol::grpc},
-                                                               {"grpcs", Protocol::grpcs},
-                                                               {"tcp", Protocol::tcp},
-                                                               {"tls", Protocol::tls},
-                                                               {"tls_passthrough", Protocol::tls_passthrough},
-                                                               {"udp", Protocol::udp}};
-  std::uint8_t bits = 0;
-  for (const auto& [name, protocol] : names) {
-    if (has_protocol(document, {name})) bits |= bit(protocol);
-  }
-  return bits;
-}
-
 std::vector<std::string> texts(const Json& document, const char* field) {
   const auto found = document.find(field);
   return found != document.end() && found->is_array() ? found->get<std::vector<std::string>>() : std::vector<std::string>();
@@ -181,6 +172,24 @@ std::vector<Endpoint> endpoints(const Json& document, const char* field) {
 }
 
 }  // namespace
+
+Protocols protocols_of(const Json& document) {
+  static constexpr std::pair<const char*, Protocol> names[] = {{"http", Protocol::http},
+                                                               {"https", Protocol::https},
+                                                               {"grpc", Protocol::grpc},
+                                                               {"grpcs", Protocol::grpcs},
+                                                               {"tcp", Protocol::tcp},
+                                                               {"tls", Protocol::tls},
+                                                               {"tls_passthrough", Protocol::tls_passthrough},
+                                                               {"udp", Protocol::udp},
+                                                               {"ws", Protocol::ws},
+                                                               {"wss", Protocol::wss}};
+  Protocols bits = 0;
+  for (const auto& [name, protocol] : names) {
+    if (has_protocol(document, {name})) bits |= bit(protocol);
+  }
+  return bits;
+}
 
 TypePtr routes_type(RouteRules rules) {
   auto type = std::make_shared<Type>();
@@ -222,6 +231,7 @@ TypePtr routes_type(RouteRules rules) {
                             .required()
                             .min_length(1)
                             .exclusive_subsets({{"http", "https"}, {"tcp", "tls", "udp"}, {"tls_passthrough"}, {"grpc", "grpcs"}})
+                            .unlisted_subset({"ws", "wss"})
                             .default_value({"http", "https"})
                             .describe("The protocols it takes requests of.")},
           {"https_redirect_status_code", schema::integer()
@@ -246,7 +256,7 @@ TypePtr routes_type(RouteRules rules) {
           {"path_handling", schema::string().default_value("v0").one_of({"v0", "v1"}).describe("How the service's path and the request's are joined.")},
       },
       std::vector<Check>{
-          Check::conditional("protocols", schema::set_of(schema::string().not_one_of({"grpcs", "https", "tls", "tls_passthrough"})), "snis",
+          Check::conditional("protocols", schema::set_of(schema::string().not_one_of({"grpcs", "https", "tls", "tls_passthrough"}).unlisted({"wss"})), "snis",
                              Field(schema::Type::set).exact_length(0),
                              "'snis' can only be set when 'protocols' is 'grpcs', 'https', 'tls' or 'tls_passthrough'"),
           Check::custom({"path_handling"}, [](const Json&, Json&) {}),
@@ -262,7 +272,7 @@ Route Route::from_json(const nlohmann::json& document) {
   route.id = Uuid::parse(document.value("id", "")).value_or(Uuid{});
   if (is_set(document, "name")) route.name = document["name"].get<std::string>();
   route.created_at = is_set(document, "created_at") ? document["created_at"].get<std::int64_t>() : 0;
-  route.protocols = protocol_bits(document);
+  route.protocols = protocols_of(document);
   route.hosts = texts(document, "hosts");
   route.paths = texts(document, "paths");
   route.methods = texts(document, "methods");

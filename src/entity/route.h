@@ -11,10 +11,19 @@
 
 namespace gateway::entity {
 
-enum class Protocol : std::uint8_t { http, https, grpc, grpcs, tcp, tls, tls_passthrough, udp };
+enum class Protocol : std::uint8_t { http, https, grpc, grpcs, tcp, tls, tls_passthrough, udp, ws, wss };
 
-/// Bit of a protocol in Route::protocols and PluginConfig::protocols.
-[[nodiscard]] constexpr std::uint8_t bit(Protocol protocol) noexcept { return static_cast<std::uint8_t>(1U << static_cast<unsigned>(protocol)); }
+/// A set of protocols: one bit each.
+using Protocols = std::uint16_t;
+[[nodiscard]] constexpr Protocols bit(Protocol protocol) noexcept { return static_cast<Protocols>(1U << static_cast<unsigned>(protocol)); }
+
+/// Those in a row's field `protocols`.
+[[nodiscard]] Protocols protocols_of(const nlohmann::json& document);
+
+/// The two kinds of traffic: each has listeners, a router and phases of its own.
+inline constexpr Protocols websocket_protocols = bit(Protocol::ws) | bit(Protocol::wss);
+inline constexpr Protocols http_protocols = bit(Protocol::http) | bit(Protocol::https) | bit(Protocol::grpc) | bit(Protocol::grpcs) | websocket_protocols;
+inline constexpr Protocols stream_protocols = bit(Protocol::tcp) | bit(Protocol::tls) | bit(Protocol::tls_passthrough) | bit(Protocol::udp);
 
 /// Where a connection comes from or goes to: an address or a network, a port, or both.
 struct Endpoint {
@@ -29,7 +38,7 @@ struct Route {
   Uuid id;
   std::string name;             ///< empty when unset
   std::int64_t created_at = 0;  ///< seconds; ties in the `traditional` flavour
-  std::uint8_t protocols = 0;   ///< bits
+  Protocols protocols = 0;
   std::vector<std::string> hosts;
   std::vector<std::string> paths;  ///< "~/..." is a regular expression
   std::vector<std::string> methods;

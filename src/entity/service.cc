@@ -46,7 +46,7 @@ Json take_url(Json& document) {
   if (authority.size() > 2 && authority.front() == '[' && authority.back() == ']') authority = authority.substr(1, authority.size() - 2);
 
   if (protocol.is_null()) protocol = port == 443 ? "https" : "http";
-  if (port.is_null()) port = protocol == "https" ? 443 : 80;
+  if (port.is_null()) port = protocol == "https" || protocol == "wss" ? 443 : 80;
   document["protocol"] = protocol;
   document["host"] = authority.empty() ? Json() : Json(std::string(authority));
   document["port"] = port;
@@ -55,11 +55,12 @@ Json take_url(Json& document) {
 }
 
 Check null_unless_tls(const char* field) {
-  return Check::conditional("protocol", schema::string().not_one_of({"https", "tls"}), field, schema::string().equal_to(nullptr));
+  return Check::conditional("protocol", schema::string().not_one_of({"https", "tls"}).unlisted({"wss"}), field, schema::string().equal_to(nullptr));
 }
 
+// A WebSocket begins as a request: towards the service it is HTTP.
 Protocol protocol_of(const std::string& name) {
-  if (name == "https") return Protocol::https;
+  if (name == "https" || name == "wss") return Protocol::https;
   if (name == "grpc") return Protocol::grpc;
   if (name == "grpcs") return Protocol::grpcs;
   if (name == "tcp") return Protocol::tcp;

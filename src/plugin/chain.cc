@@ -8,9 +8,6 @@
 namespace gateway::plugin {
 namespace {
 
-constexpr std::uint8_t http_protocols =
-    entity::bit(entity::Protocol::http) | entity::bit(entity::Protocol::https) | entity::bit(entity::Protocol::grpc) | entity::bit(entity::Protocol::grpcs);
-
 bool runs_first(const PluginType& a, const PluginType& b) {
   if (a.priority != b.priority) return a.priority > b.priority;
   return a.name > b.name;
@@ -50,7 +47,7 @@ void ChainBuilder::touch(const entity::PluginConfig& config) {
 
 void ChainBuilder::set(const entity::PluginConfig& config) {
   erase(config.id);
-  if (!config.enabled || (config.protocols & http_protocols) == 0) return;
+  if (!config.enabled || (config.protocols & entity::http_protocols) == 0) return;
   const PluginType* type = type_of(config.name);
   if (type == nullptr) {
     log::error("plugin {} of row {} is not part of this build; the row is ignored", config.name, config.id.to_string());

@@ -50,10 +50,20 @@ Task<Flow> access(Request& request, const plugin::Chain& chain) {
   co_return outcome;
 }
 
+// Over TLS, as the client, or a trusted peer on its behalf, says.
+bool is_secure(const Request& request) {
+  const plugin::Connection& client = request.exchange.connection();
+  const std::string_view told = client.trusted ? request.head.headers.value(http::Name::x_forwarded_proto) : std::string_view{};
+  if (told.empty()) return client.tls;
+  return http::equals_ignoring_case(told, "https") || http::equals_ignoring_case(told, "wss");
+}
+
 bool find_route(Request& request) {
   const plugin::Connection& client = request.exchange.connection();
   const std::string_view path = http::normalise(request.head.path, request.arena);
-  request.match = request.config->routes.match({request.head.method, request.head.authority, path, client.sni, client.tls, client.server_port, request.head.headers});
+  const bool websocket = request.head.upgrade_websocket;
+  request.match = request.config->routes.match({request.head.method, request.head.authority, path, client.sni, client.tls, client.server_port,
+                                                request.head.headers, websocket && is_secure(request), websocket});
   if (!request.match) return false;
   const entity::Route& route = *request.match->route;
   request.exchange.route = &route;
@@ -100,11 +110,8 @@ http::Reply turn_away(Request& request, router::Passage why, const Options& opti
 }
 
 router::Passage passage_of(const Request& request) {
-  const plugin::Connection& client = request.exchange.connection();
   const http::Headers& headers = request.head.headers;
-  const std::string_view told = client.trusted ? headers.value(http::Name::x_forwarded_proto) : std::string_view{};
-  const bool https = told.empty() ? client.tls : http::equals_ignoring_case(told, "https");
-  return router::passage(*request.exchange.route, {https, request.head.version == http::Version::http_2, headers.value(http::Name::content_type)});
+  return router::passage(*request.exchange.route, {is_secure(request), request.head.version == http::Version::http_2, headers.value(http::Name::content_type)});
 }
 
 Task<void> refuse(Request& request, Flow flow) {

@@ -92,7 +92,7 @@ bool Entry::accepts(const Subject& subject, Captures& captures) const noexcept {
     if ((methods & subject.method) == 0) return false;
     if (subject.method == unusual_method && !owner->accepts_method(subject.query.method)) return false;
   }
-  if (more_checks && !(owner->accepts_sni(subject) && owner->accepts_headers(subject.query.headers))) return false;
+  if (more_checks && !(owner->accepts_kind(subject.query) && owner->accepts_sni(subject) && owner->accepts_headers(subject.query.headers))) return false;
   return regex == nullptr || regex->match(subject.query.path, &captures);
 }
 
@@ -184,7 +184,7 @@ void CompiledRoute::add_entries(const std::vector<Path>& paths, Flavour flavour)
   shape.route = route_.get();
   shape.owner = this;
   shape.has_path = !route_->paths.empty();
-  shape.more_checks = !headers_.empty() || !route_->snis.empty();
+  shape.more_checks = !headers_.empty() || !route_->snis.empty() || (route_->protocols & entity::websocket_protocols) != 0;
   for (const std::string& method : route_->methods) shape.methods |= method_bit(method);
 
   const auto add = [&](HostKind kind, HostPort host) {
@@ -268,6 +268,11 @@ bool CompiledRoute::HeaderTest::accepts(std::string_view value) const noexcept {
   lowered.assign(value);
   std::transform(lowered.begin(), lowered.end(), lowered.begin(), lower);
   return std::any_of(patterns.begin(), patterns.end(), [](const Regex& regex) { return regex.match(lowered, nullptr); });
+}
+
+bool CompiledRoute::accepts_kind(const Query& query) const noexcept {
+  if ((route_->protocols & entity::websocket_protocols) == 0) return true;
+  return query.websocket && (route_->protocols & bit(query.secure ? entity::Protocol::wss : entity::Protocol::ws)) != 0;
 }
 
 bool CompiledRoute::accepts_sni(const Subject& subject) const noexcept {

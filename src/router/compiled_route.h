@@ -64,7 +64,7 @@ struct alignas(64) Entry {
   std::uint16_t methods = 0;  ///< zero: any
   HostKind host_kind = HostKind::none;
   bool has_path = false;
-  bool more_checks = false;  ///< headers or SNIs
+  bool more_checks = false;  ///< headers, SNIs or WebSockets only
 
   std::uint64_t high = 0;  ///< rank: the higher pair wins
   std::uint64_t low = 0;
@@ -94,6 +94,8 @@ class CompiledRoute {
 
   [[nodiscard]] bool accepts_method(std::string_view method) const noexcept;
   [[nodiscard]] bool accepts_headers(const http::Headers& headers) const noexcept;
+  /// Routes for WebSockets take nothing else; others take them as well.
+  [[nodiscard]] bool accepts_kind(const Query& query) const noexcept;
   [[nodiscard]] bool accepts_sni(const Subject& subject) const noexcept;
 
  private:

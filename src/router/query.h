@@ -21,6 +21,8 @@ struct Query {
   bool tls = false;
   std::uint16_t listener_port = 0;
   const http::Headers& headers;
+  bool secure = false;     ///< of a WebSocket: it comes over TLS, as the client, or a trusted peer on its behalf, says
+  bool websocket = false;  ///< it asks for a WebSocket
 };
 
 /// A route found. Valid as long as the Table it came from (or a copy that still has the route) and the query's path.

@@ -175,8 +175,7 @@ class StreamTable::Compiled {
 
 void StreamTable::set(std::shared_ptr<const entity::Route> route) {
   erase(route->id);
-  constexpr auto streams = bit(Protocol::tcp) | bit(Protocol::tls) | bit(Protocol::tls_passthrough) | bit(Protocol::udp);
-  if ((route->protocols & streams) == 0) return;
+  if ((route->protocols & entity::stream_protocols) == 0) return;
   const auto compiled = std::make_shared<const Compiled>(std::move(route), flavour_);
   for (const std::uint64_t key : compiled->keys()) file(key, *compiled);
   routes_.set(compiled->route()->id, compiled);

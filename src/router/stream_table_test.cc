@@ -27,7 +27,7 @@ Uuid number(std::uint32_t n) {
 
 struct Spec {
   std::uint32_t id = 1;
-  std::uint8_t protocols = tcp;
+  entity::Protocols protocols = tcp;
   std::vector<std::string> snis{};
   std::vector<Endpoint> sources{};
   std::vector<Endpoint> destinations{};

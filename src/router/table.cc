@@ -25,10 +25,7 @@ constexpr std::uint64_t crowd_mark = 1;
 std::uint64_t pack(const Entry* entry) noexcept { return reinterpret_cast<std::uintptr_t>(entry); }
 const Entry* unpack(std::uint64_t word) noexcept { return reinterpret_cast<const Entry*>(static_cast<std::uintptr_t>(word)); }
 
-bool takes_http(const entity::Route& route) noexcept {
-  using entity::Protocol;
-  return (route.protocols & (bit(Protocol::http) | bit(Protocol::https) | bit(Protocol::grpc) | bit(Protocol::grpcs))) != 0;
-}
+bool takes_http(const entity::Route& route) noexcept { return (route.protocols & entity::http_protocols) != 0; }
 
 }  // namespace
 

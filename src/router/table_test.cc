@@ -17,7 +17,7 @@ using entity::bit;
 using entity::Protocol;
 using entity::Route;
 
-constexpr std::uint8_t web = bit(Protocol::http) | bit(Protocol::https);
+constexpr entity::Protocols web = bit(Protocol::http) | bit(Protocol::https);
 
 Uuid number(std::uint32_t n) {
   Uuid id;
@@ -33,6 +33,7 @@ struct Ask {
   bool tls = false;
   std::string sni{};
   std::uint16_t port = 8000;
+  bool websocket = false;
 };
 
 struct TableTest : testing::Test {
@@ -54,7 +55,7 @@ struct TableTest : testing::Test {
     http::Arena arena;
     http::Headers headers(arena);
     for (const auto& [name, value] : ask.headers) headers.add(name, value);
-    return use(table.match({ask.method, ask.host, ask.path, ask.sni, ask.tls, ask.port, headers}));
+    return use(table.match({ask.method, ask.host, ask.path, ask.sni, ask.tls, ask.port, headers, ask.tls, ask.websocket}));
   }
   static std::string winner(const Table& table, const Ask& ask) {
     return with(table, ask, [](const auto& match) { return match ? match->route->name : std::string("none"); });
@@ -239,6 +240,19 @@ TEST_F(TableTest, HeadersAfterTheHundredthAreNotLookedAt) {
   EXPECT_EQ(winner(ask), "none");
 }
 
+TEST_F(TableTest, RoutesForWebSocketsTakeNothingElseAndGoFirst) {
+  add("all", {.created_at = 1, .paths = {"/chat"}});
+  add("ws", {.created_at = 2, .protocols = bit(Protocol::ws), .paths = {"/chat"}});
+  add("wss", {.created_at = 2, .protocols = bit(Protocol::wss), .paths = {"/chat"}});
+  add("longer", {.created_at = 2, .paths = {"/chat/room"}});
+  for (const Table* each : {&table, &traditional}) {
+    EXPECT_EQ(winner(*each, {.path = "/chat", .websocket = true}), "ws");
+    EXPECT_EQ(winner(*each, {.path = "/chat", .tls = true, .websocket = true}), "wss");
+    EXPECT_EQ(winner(*each, {.path = "/chat"}), "all");
+    EXPECT_EQ(winner(*each, {.path = "/chat/room", .websocket = true}), "longer") << "only all else being equal";
+  }
+}
+
 TEST_F(TableTest, SnisCountOnlyOverTls) {
   add("sni", {.snis = {"a.com."}});
   EXPECT_EQ(winner({}), "sni");
@@ -388,7 +402,7 @@ TEST(LiteralLead, IsWhatEveryMatchBeginsWith) {
 }
 
 TEST(Passage, DependsOnProtocolsSchemeAndContentType) {
-  const auto of = [](std::uint8_t protocols, Arrival arrival) { return passage(Spec{.protocols = protocols}.route(), arrival); };
+  const auto of = [](entity::Protocols protocols, Arrival arrival) { return passage(Spec{.protocols = protocols}.route(), arrival); };
   constexpr std::string_view grpc = "application/grpc+proto";
   EXPECT_EQ(of(bit(Protocol::https), {}), Passage::needs_https);
   EXPECT_EQ(of(bit(Protocol::https), {.https = true}), Passage::allowed);

@@ -13,7 +13,7 @@ namespace gateway::router {
 struct Spec {
   Uuid id{};
   std::int64_t created_at = 0;
-  std::uint8_t protocols = entity::bit(entity::Protocol::http) | entity::bit(entity::Protocol::https);
+  entity::Protocols protocols = entity::bit(entity::Protocol::http) | entity::bit(entity::Protocol::https);
   std::vector<std::string> hosts{};
   std::vector<std::string> paths{};
   std::vector<std::string> methods{};

@@ -94,8 +94,8 @@ std::optional<Json> Field::complaint(const Json& value) const {
   if (equal_to_ && value != *equal_to_) return "value must be " + shown(*equal_to_);
   if (value.is_null()) return required_ ? std::optional<Json>("required field missing") : std::nullopt;
   if (std::optional<Json> wrong = type_complaint(value)) return wrong;
-  if (!not_one_of_.empty() && contains(not_one_of_, value)) return "must not be one of: " + listed(not_one_of_);
-  if (!one_of_.empty() && !contains(one_of_, value)) return "expected one of: " + listed(one_of_);
+  if (!not_one_of_.empty() && (contains(not_one_of_, value) || contains(unlisted_, value))) return "must not be one of: " + listed(not_one_of_);
+  if (!one_of_.empty() && !contains(one_of_, value) && !contains(unlisted_, value)) return "expected one of: " + listed(one_of_);
   if (std::optional<std::string> wrong = number_complaint(value)) return *wrong;
   if (uuid_ && !(value.is_string() && Uuid::parse(value.get_ref<const std::string&>()))) return "expected a valid UUID";
   if (std::optional<std::string> wrong = length_complaint(value)) return *wrong;
@@ -202,15 +202,17 @@ std::optional<std::string> Field::subset_complaint(const Json& value) const {
   if (exclusive_.empty()) return std::nullopt;
   std::string hit;
   unsigned count = 0;
-  for (const auto& subset : exclusive_) {
+  const auto look = [&](const std::vector<std::string>& subset) {
     const bool any = std::any_of(subset.begin(), subset.end(),
                                  [&](const std::string& member) { return std::find(value.begin(), value.end(), Json(member)) != value.end(); });
-    if (!any) continue;
+    if (!any) return;
     ++count;
     std::string names;
     for (const std::string& member : subset) names += (names.empty() ? "'" : ", '") + member + "'";
     hit += (hit.empty() ? "(" : ", (") + names + ")";
-  }
+  };
+  std::for_each(exclusive_.begin(), exclusive_.end(), look);
+  look(unlisted_subset_);
   return count > 1 ? std::optional<std::string>("these sets are mutually exclusive: " + hit) : std::nullopt;
 }
 

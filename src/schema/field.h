@@ -48,6 +48,8 @@ class Field {
   Field& equal_to(Json value) { return equal_to_ = std::move(value), *this; }
   Field& one_of(std::vector<Json> values) { return one_of_ = std::move(values), *this; }
   Field& not_one_of(std::vector<Json> values) { return not_one_of_ = std::move(values), *this; }
+  /// More values of one_of or not_one_of, which neither messages nor /schemas name: clients compare these with Kong's.
+  Field& unlisted(std::vector<Json> values) { return unlisted_ = std::move(values), *this; }
   Field& min_length(std::size_t length) { return min_length_ = length, *this; }
   Field& exact_length(std::size_t length) { return exact_length_ = length, *this; }
   Field& starts_with(std::string prefix) { return starts_with_ = std::move(prefix), *this; }
@@ -59,6 +61,7 @@ class Field {
     return match_any_ = std::move(patterns), *this;
   }
   Field& exclusive_subsets(std::vector<std::vector<std::string>> subsets) { return exclusive_ = std::move(subsets), *this; }
+  Field& unlisted_subset(std::vector<std::string> subset) { return unlisted_subset_ = std::move(subset), *this; }  ///< one more of them
   Field& rule(Rule rule) { return rules_.push_back(std::move(rule)), *this; }
   /// What is worked out from the rest of a record when it is written, defaults filled in already: `now` in seconds since 1970.
   using Completion = std::function<void(Json& value, double now)>;
@@ -130,6 +133,7 @@ class Field {
   std::optional<std::size_t> exact_length_;
   std::vector<Json> one_of_;
   std::vector<Json> not_one_of_;
+  std::vector<Json> unlisted_;
   std::string starts_with_;
   std::optional<Pattern> match_;
   std::vector<Pattern> match_all_;
@@ -137,6 +141,7 @@ class Field {
   std::vector<Pattern> match_any_;
   std::string match_any_error_;
   std::vector<std::vector<std::string>> exclusive_;
+  std::vector<std::string> unlisted_subset_;
   std::vector<Rule> rules_;
   Completion completion_;
   std::string description_;
