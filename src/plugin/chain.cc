@@ -18,8 +18,8 @@ int rank(const entity::PluginConfig& config) { return (config.route ? 2 : 0) + (
 
 }  // namespace
 
-ChainBuilder::ChainBuilder(std::vector<PluginType> types, const Services& services, ServiceOf service_of)
-    : types_(std::move(types)), services_(services), service_of_(std::move(service_of)) {
+ChainBuilder::ChainBuilder(std::vector<PluginType> types, const Services& services, ServiceOf service_of, entity::Protocols protocols)
+    : types_(std::move(types)), services_(services), service_of_(std::move(service_of)), protocols_(protocols) {
   std::sort(types_.begin(), types_.end(), runs_first);
   rows_of_consumers_.resize(types_.size());
 }
@@ -47,7 +47,7 @@ void ChainBuilder::touch(const entity::PluginConfig& config) {
 
 void ChainBuilder::set(const entity::PluginConfig& config) {
   erase(config.id);
-  if (!config.enabled || (config.protocols & entity::http_protocols) == 0) return;
+  if (!config.enabled || (config.protocols & protocols_) == 0) return;
   const PluginType* type = type_of(config.name);
   if (type == nullptr) {
     log::error("plugin {} of row {} is not part of this build; the row is ignored", config.name, config.id.to_string());
@@ -157,6 +157,7 @@ std::shared_ptr<const Chain> ChainBuilder::build(const std::optional<Uuid>& rout
     chain->rewrites |= has(type.phases, Phase::rewrite);
     chain->buffers_response |= has(type.phases, Phase::response);
     chain->filters_body |= has(type.phases, Phase::body_filter);
+    chain->prereads |= has(type.phases, Phase::preread);
     chain->logs |= has(type.phases, Phase::log);
     chain->slots.push_back(std::move(slot));
   }

@@ -37,6 +37,7 @@ struct Chain {
   bool rewrites = false;
   bool buffers_response = false;  ///< some plugin has a response phase
   bool filters_body = false;
+  bool prereads = false;  ///< some plugin looks at streams before they go on
   bool logs = false;
 };
 
@@ -58,15 +59,18 @@ class Chains {
     }
     return slot.base.get();
   }
-  [[nodiscard]] const Chain& of(const entity::Route& route) const {
+  [[nodiscard]] const Chain& of(const entity::Route& route) const { return *shared_of(route); }
+  /// The same, for what outlives the snapshot.
+  [[nodiscard]] const std::shared_ptr<const Chain>& shared_of(const entity::Route& route) const {
     if (by_route_.size() > 0) {
-      if (const auto* found = by_route_.find(route.id)) return **found;
+      if (const auto* found = by_route_.find(route.id)) return *found;
     }
     if (route.service && by_service_.size() > 0) {
-      if (const auto* found = by_service_.find(*route.service)) return **found;
+      if (const auto* found = by_service_.find(*route.service)) return *found;
     }
-    return *global_;
+    return global_;
   }
+  [[nodiscard]] const std::shared_ptr<const Chain>& shared_global() const noexcept { return global_; }
 
  private:
   friend class ChainBuilder;
@@ -78,7 +82,7 @@ class Chains {
   Map by_route_;
 };
 
-/// Keeps the chains right as rows of `plugins` and routes come and go. Control thread only.
+/// Keeps the chains right as rows of `plugins` and routes come and go, for HTTP or for streams. Control thread only.
 ///
 /// A change costs in proportion to the chains it touches: one for a row bound to a route, those of its
 /// routes with rows of their own for a service, all of them for a global one, and none for one more row of a
@@ -88,7 +92,8 @@ class ChainBuilder {
   /// The service a route belongs to now; nullopt when it has none or does not exist.
   using ServiceOf = std::function<std::optional<Uuid>(const Uuid& route)>;
 
-  ChainBuilder(std::vector<PluginType> types, const Services& services, ServiceOf service_of);
+  /// `protocols`: rows that name none of them do not exist here, so that a broader row applies (Kong 3.9, plugin iterator).
+  ChainBuilder(std::vector<PluginType> types, const Services& services, ServiceOf service_of, entity::Protocols protocols = entity::http_protocols);
 
   /// Whether rows of this plugin can be set.
   [[nodiscard]] bool knows(std::string_view name) const { return type_of(name) != nullptr; }
@@ -128,6 +133,7 @@ class ChainBuilder {
   std::vector<PluginType> types_;  // in the order they run
   const Services& services_;
   ServiceOf service_of_;
+  entity::Protocols protocols_;
   Rows rows_;
   std::unordered_map<Uuid, Rows> rows_of_route_;
   std::unordered_map<Uuid, Rows> rows_of_service_;  // and no route

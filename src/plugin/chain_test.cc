@@ -39,11 +39,14 @@ class ChainTest : public ::testing::Test {
     service_of[route.id] = service.id;
   }
 
-  ChainBuilder builder_of(std::vector<PluginType> types) {
-    return ChainBuilder(std::move(types), bench.services, [this](const Uuid& id) -> std::optional<Uuid> {
-      const auto found = service_of.find(id);
-      return found == service_of.end() ? std::nullopt : std::optional(found->second);
-    });
+  ChainBuilder builder_of(std::vector<PluginType> types, entity::Protocols protocols = entity::http_protocols) {
+    return ChainBuilder(
+        std::move(types), bench.services,
+        [this](const Uuid& id) -> std::optional<Uuid> {
+          const auto found = service_of.find(id);
+          return found == service_of.end() ? std::nullopt : std::optional(found->second);
+        },
+        protocols);
   }
 
   // `scope` names what the row is bound to: any of r, s, c.
@@ -181,6 +184,32 @@ TEST_F(ChainTest, KnowsWhichPhasesAreOfInterest) {
   const Chains second = builder.chains();
   EXPECT_TRUE(second.of(route).buffers_response && second.of(route).filters_body && second.of(route).logs);
   EXPECT_FALSE(second.global().buffers_response);
+}
+
+TEST_F(ChainTest, OfStreamsKnowOnlyRowsForStreams) {
+  ChainBuilder of_requests = builder_of({labelled("a", 1)});
+  ChainBuilder of_streams = builder_of({labelled("a", 1)}, entity::stream_protocols);
+  entity::PluginConfig everywhere = row("a", "g");
+  everywhere.protocols |= entity::bit(entity::Protocol::udp);
+  for (ChainBuilder* each : {&of_requests, &of_streams}) {
+    each->set(everywhere);
+    each->set(row("a", "r"));
+  }
+  EXPECT_EQ(chosen(of_requests.chains(), route, nullptr), "a:r");
+  EXPECT_EQ(chosen(of_streams.chains(), route, nullptr), "a:g") << "the narrower row does not exist there";
+  everywhere.protocols = entity::bit(entity::Protocol::http);
+  of_streams.set(everywhere);
+  EXPECT_EQ(chosen(of_streams.chains(), route, nullptr), "") << "nor does one that has changed";
+}
+
+TEST_F(ChainTest, KeepWhatOutlivesThem) {
+  ChainBuilder builder = builder_of({labelled("a", 1)});
+  const entity::PluginConfig own = row("a", "r");
+  builder.set(own);
+  const std::shared_ptr<const Chain> kept = builder.chains().shared_of(route);
+  builder.erase(own.id);
+  EXPECT_EQ(builder.chains().shared_of(route), builder.chains().shared_global());
+  EXPECT_EQ(static_cast<const Labelled&>(*kept->slots.at(0).base).label, "r");
 }
 
 }  // namespace

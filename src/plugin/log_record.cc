@@ -7,7 +7,7 @@ namespace {
 
 using nlohmann::json;
 
-json tries_of(const std::pmr::vector<Try>& tries) {
+json tries_of(std::span<const Try> tries) {
   json out = json::array();
   for (const Try& one : tries) {
     using namespace std::chrono;
@@ -56,6 +56,25 @@ json request_of(const Record& record) {
   return out;
 }
 
+// What both kinds of record say in the same words.
+void add_place(json& out, const entity::Route* route, const entity::Service* service, std::span<const Try> tries) {
+  if (!tries.empty()) out["tries"] = tries_of(tries);
+  if (route != nullptr) out["route"] = json::parse(route->document, nullptr, false);
+  if (service != nullptr) out["service"] = json::parse(service->document, nullptr, false);
+  out["workspace"] = "";
+  out["workspace_name"] = "default";
+}
+
+std::int64_t milliseconds_of(System::time_point time) { return std::chrono::duration_cast<std::chrono::milliseconds>(time.time_since_epoch()).count(); }
+
+// As nginx tells it: a number, or for several tries one after the other; only the last can have moved anything.
+json bytes_of(std::span<const Try> tries, std::uint64_t bytes) {
+  if (tries.size() == 1) return bytes;
+  std::string out;
+  for (std::size_t before = 1; before < tries.size(); ++before) out += "0, ";
+  return out + std::to_string(bytes);
+}
+
 }  // namespace
 
 json log_record(const Record& record) {
@@ -73,19 +92,31 @@ json log_record(const Record& record) {
                 {"request", record.request_latency.count()},
                 {"receive", record.receive_latency.count()}}},
               {"client_ip", exchange.connection().client_ip},
-              {"started_at", std::chrono::duration_cast<std::chrono::milliseconds>(exchange.started.time_since_epoch()).count()},
-              {"source", record.source == Record::Source::upstream ? "upstream" : "kong"},
-              {"workspace", ""},
-              {"workspace_name", "default"}};
-  if (record.tries != nullptr && !record.tries->empty()) out["tries"] = tries_of(*record.tries);
+              {"started_at", milliseconds_of(exchange.started)},
+              {"source", record.source == Record::Source::upstream ? "upstream" : "kong"}};
+  add_place(out, exchange.route, exchange.service, record.tries != nullptr ? std::span<const Try>(*record.tries) : std::span<const Try>());
   if (exchange.credential) {
     out["authenticated_entity"] = {{"id", exchange.credential->id_text}};
     if (exchange.credential->consumer) out["authenticated_entity"]["consumer_id"] = exchange.credential->consumer->to_string();
   }
-  if (exchange.route != nullptr) out["route"] = json::parse(exchange.route->document, nullptr, false);
-  if (exchange.service != nullptr) out["service"] = json::parse(exchange.service->document, nullptr, false);
   if (exchange.consumer && exchange.consumer->document) out["consumer"] = *exchange.consumer->document;
   if (!exchange.correlation_id.empty()) out["correlation_id"] = exchange.correlation_id;
+  return out;
+}
+
+json log_record(const StreamRecord& record) {
+  const StreamSession& session = record.session;
+  json out = {{"session", {{"received", record.received}, {"sent", record.sent}, {"status", record.status}, {"server_port", session.server_port}}},
+              {"upstream", json::object()},
+              {"latencies", {{"kong", record.kong_latency.count()}, {"session", record.session_latency.count()}}},
+              {"client_ip", session.client_ip},
+              {"started_at", milliseconds_of(session.started)}};
+  if (!session.tls_version.empty()) out["session"]["tls"] = tls_of(session.tls_version, session.tls_cipher);
+  if (!record.tries.empty()) {
+    const bool reached = record.tries.back().failed_with == 0;
+    out["upstream"] = {{"received", bytes_of(record.tries, reached ? record.sent : 0)}, {"sent", bytes_of(record.tries, reached ? record.received : 0)}};
+  }
+  add_place(out, session.route, session.service, record.tries);
   return out;
 }
 

@@ -118,5 +118,65 @@ TEST_F(LogRecord, TellsWhoAskedAndWhatFor) {
   EXPECT_EQ(out["workspace_name"], "default");
 }
 
+TEST(StreamLogRecord, TellsOfASessionThatReachedItsService) {
+  const entity::Route route = entity::Route::from_json({{"id", "00000000-0000-0000-0000-000000000001"}, {"protocols", {"tls"}}});
+  const entity::Service service = entity::Service::from_json({{"id", "00000000-0000-0000-0000-000000000002"}, {"host", "h"}, {"protocol", "tcp"}});
+  StreamSession session;
+  session.client_ip = "10.1.2.3";
+  session.server_port = 9443;
+  session.tls_version = "TLSv1.3";
+  session.tls_cipher = "TLS_AES_128_GCM_SHA256";
+  session.started = System::time_point(std::chrono::milliseconds(1234));
+  session.route = &route;
+  session.service = &service;
+  std::vector<Try> tries(2);
+  tries[0].peer = *net::SocketAddress::from_ip("10.0.0.1", 80);
+  tries[0].failed_with = 504;
+  tries[1].peer = *net::SocketAddress::from_ip("10.0.0.2", 80);
+  StreamRecord record(session);
+  record.status = 200;
+  record.received = 7;
+  record.sent = 9;
+  record.kong_latency = std::chrono::milliseconds(3);
+  record.session_latency = std::chrono::milliseconds(40);
+  record.tries = tries;
+  json out = log_record(record);
+  EXPECT_EQ(out["tries"][0]["code"], 504);
+  EXPECT_EQ(out["tries"].size(), 2U);
+  EXPECT_EQ(out["route"]["id"], "00000000-0000-0000-0000-000000000001");
+  EXPECT_EQ(out["service"]["host"], "h");
+  for (const char* seen : {"tries", "route", "service"}) out.erase(seen);
+  const json tls = {{"version", "TLSv1.3"}, {"cipher", "TLS_AES_128_GCM_SHA256"}, {"client_verify", "NONE"}};
+  EXPECT_EQ(out, json({{"session", {{"received", 7}, {"sent", 9}, {"status", 200}, {"server_port", 9443}, {"tls", tls}}},
+                       {"upstream", {{"received", "0, 9"}, {"sent", "0, 7"}}},
+                       {"latencies", {{"kong", 3}, {"session", 40}}},
+                       {"client_ip", "10.1.2.3"},
+                       {"started_at", 1234},
+                       {"workspace", ""},
+                       {"workspace_name", "default"}}));
+}
+
+TEST(StreamLogRecord, SaysLittleOfASessionThatWentNowhere) {
+  StreamSession session;
+  session.client_ip = "unix:";
+  StreamRecord record(session);
+  record.status = 500;
+  json out = log_record(record);
+  EXPECT_EQ(out["upstream"], json::object());
+  EXPECT_EQ(out["session"]["status"], 500);
+  EXPECT_FALSE(out["session"].contains("tls"));
+  for (const char* absent : {"tries", "route", "service", "source"}) EXPECT_FALSE(out.contains(absent)) << absent;
+}
+
+TEST(StreamLogRecord, CountsNothingForAServiceThatWasNotReached) {
+  const StreamSession session;
+  std::vector<Try> tries(1);
+  tries[0].failed_with = 502;
+  StreamRecord record(session);
+  record.received = 7;
+  record.tries = tries;
+  EXPECT_EQ(log_record(record)["upstream"], json({{"received", 0}, {"sent", 0}}));
+}
+
 }  // namespace
 }  // namespace gateway::plugin

@@ -3,6 +3,7 @@
 #include <functional>
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,7 @@
 #include "entity/type.h"
 #include "plugin/exchange.h"
 #include "plugin/flow.h"
+#include "plugin/stream_session.h"
 
 namespace gateway::schema {
 class Record;
@@ -27,7 +29,8 @@ enum class Phase : unsigned {
   response = 4,
   header_filter = 8,
   body_filter = 16,
-  log = 32,
+  log = 32,  ///< of requests and of streams
+  preread = 64,
 };
 [[nodiscard]] constexpr Phase operator|(Phase a, Phase b) noexcept { return static_cast<Phase>(static_cast<unsigned>(a) | static_cast<unsigned>(b)); }
 [[nodiscard]] constexpr bool has(Phase set, Phase phase) noexcept { return (static_cast<unsigned>(set) & static_cast<unsigned>(phase)) != 0; }
@@ -57,6 +60,12 @@ class Plugin {
   virtual void body_filter(Exchange&, std::string& piece, bool last) const { (void)piece, (void)last; }
   /// After the last byte, whatever happened. Must not fail or wait: nobody is left to tell.
   virtual void log(const Record&) const noexcept {}
+
+  // The same for streams, where the row's protocols name one of theirs.
+  /// After routing and TLS, before a peer is chosen; of UDP with the first datagram. A refusal ends the stream.
+  virtual std::optional<Refusal> preread(const StreamSession&) const { return std::nullopt; }
+  /// At the end, whatever happened. Must not fail or wait.
+  virtual void log_stream(const StreamRecord&) const noexcept {}
 };
 
 /// A kind of plugin: what its configuration looks like and how to make one.

@@ -1,15 +1,10 @@
-#include <arpa/inet.h>
 #include <fcntl.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
-#include <algorithm>
 #include <atomic>
-#include <condition_variable>
-#include <mutex>
 #include <thread>
 
 #include "plugin/testing.h"
+#include "proxy/testing.h"
 #include "proxy/worker.h"
 #include "snapshot/publisher.h"
 
@@ -24,28 +19,9 @@ using plugin::Exchange;
 using plugin::Flow;
 using plugin::Phase;
 using plugin::Step;
-
-/// What plugins did, in order; from the worker's thread to the test's.
-class Notes {
- public:
-  void add(std::string note) {
-    const std::lock_guard lock(mutex_);
-    notes_.push_back(std::move(note));
-    changed_.notify_all();
-  }
-  /// All of them, once there is one that begins so.
-  std::vector<std::string> until(const std::string& beginning) {
-    std::unique_lock lock(mutex_);
-    changed_.wait_for(lock, std::chrono::seconds(10),
-                      [&] { return std::any_of(notes_.begin(), notes_.end(), [&](const std::string& each) { return each.starts_with(beginning); }); });
-    return notes_;
-  }
-
- private:
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::vector<std::string> notes_;
-};
+using testing::Inline;
+using testing::Notes;
+using testing::Socket;
 
 /// Runs in every phase of its type; replies in the one its row names, after a wait when it says so.
 class Probe final : public plugin::Plugin {
@@ -95,29 +71,6 @@ class Probe final : public plugin::Plugin {
   std::string reply_in_;
   bool waits_;
   Notes& notes_;
-};
-
-struct Inline final : Executor {
-  void post(std::function<void()> work) override { work(); }
-};
-
-/// A blocking socket, closed at the end.
-struct Socket {
-  explicit Socket(int of) : descriptor(of) {}
-  Socket(const Socket&) = delete;
-  ~Socket() { ::close(descriptor); }
-  void send(std::string_view text) const { EXPECT_EQ(::send(descriptor, text.data(), text.size(), MSG_NOSIGNAL), static_cast<ssize_t>(text.size())); }
-  std::string read_until(std::string_view mark) const {
-    std::string out;
-    char buffer[4096];
-    while (mark.empty() || out.find(mark) == std::string::npos) {
-      const ssize_t got = ::recv(descriptor, buffer, sizeof buffer, 0);
-      if (got <= 0) break;
-      out.append(buffer, static_cast<std::size_t>(got));
-    }
-    return out;
-  }
-  int descriptor;
 };
 
 class PluginPhases : public ::testing::Test {
@@ -182,12 +135,7 @@ class PluginPhases : public ::testing::Test {
   }
 
   std::string ask(const std::string& method = "GET") {
-    const Socket client(::socket(AF_INET, SOCK_STREAM, 0));
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(port_);
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    EXPECT_EQ(::connect(client.descriptor, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+    const Socket client = Socket::to(port_);
     client.send(method + " / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
     return client.read_until({});
   }

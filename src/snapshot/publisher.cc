@@ -6,13 +6,16 @@ namespace gateway::snapshot {
 Publisher::Publisher(Executor& control, router::Flavour flavour, std::vector<plugin::PluginType> types, const plugin::Services& services, ServiceTrust trust)
     : control_(control),
       working_{0, router::Table(flavour), {}, {}},
-      chains_(std::move(types), services,
-              [this](const Uuid& route) -> std::optional<Uuid> {
-                const auto found = routes_.find(route);
-                return found == routes_.end() ? std::nullopt : found->second->service;
-              }),
+      chains_(types, services, [this](const Uuid& route) { return service_of(route); }),
+      stream_chains_(
+          std::move(types), services, [this](const Uuid& route) { return service_of(route); }, entity::stream_protocols),
       trust_(std::move(trust)) {
   working_.streams = router::StreamTable(flavour);
+}
+
+std::optional<Uuid> Publisher::service_of(const Uuid& route) const {
+  const auto found = routes_.find(route);
+  return found == routes_.end() ? std::nullopt : found->second->service;
 }
 
 std::shared_ptr<const Upstream> Publisher::make_upstream(entity::Service service) {
@@ -100,6 +103,7 @@ void Publisher::publish() {
   publishing_ = false;
   ++working_.version;
   working_.chains = chains_.chains();
+  working_.stream_chains = stream_chains_.chains();
   // The last worker to let go must not be the one to free it: that is work for the control thread. What it is posted
   // with owns it, since at the end of the process nobody runs that any more.
   const SnapshotPtr next(new Snapshot(working_),
@@ -114,11 +118,27 @@ void Publisher::apply(const store::Change& change) {
   } else if (change.entity == "routes") {
     gone ? erase_route(change.id) : set_route(change.after);
   } else if (change.entity == "plugins") {
-    gone ? chains_.erase(change.id) : chains_.set(entity::PluginConfig::from_json(change.after));
+    gone ? erase_plugin(change.id) : set_plugin(change.after);
   } else {
     certificates_.apply(change, working_);
     if (trust_.apply(change)) trust_again();
   }
+}
+
+void Publisher::set_plugin(const store::Json& document) {
+  const auto row = entity::PluginConfig::from_json(document);
+  chains_.set(row);
+  stream_chains_.set(row);
+}
+
+void Publisher::erase_plugin(const Uuid& id) {
+  chains_.erase(id);
+  stream_chains_.erase(id);
+}
+
+void Publisher::route_changed(const Uuid& id) {
+  chains_.route_changed(id);
+  stream_chains_.route_changed(id);
 }
 
 void Publisher::set_service(const store::Json& document) {
@@ -147,7 +167,7 @@ void Publisher::set_route(const store::Json& document) {
   routes_[next->id] = next;
   if (next->service) routes_of_service_[*next->service].insert(next->id);
   route(next);
-  chains_.route_changed(next->id);
+  route_changed(next->id);
 }
 
 void Publisher::erase_route(const Uuid& id) {
@@ -157,7 +177,7 @@ void Publisher::erase_route(const Uuid& id) {
   routes_.erase(found);
   working_.routes.erase(id);
   working_.streams.erase(id);
-  chains_.route_changed(id);
+  route_changed(id);
 }
 
 // Routes of a disabled service do not exist for requests (Kong 3.9, services.enabled).

@@ -45,6 +45,8 @@ class Publisher {
  private:
   void publish_soon();
   void apply(const store::Change& change);
+  void set_plugin(const store::Json& document);
+  void erase_plugin(const Uuid& id);
   void set_service(const store::Json& document);
   void erase_service(const Uuid& id);
   std::shared_ptr<const Upstream> make_upstream(entity::Service service);
@@ -52,12 +54,15 @@ class Publisher {
   void set_route(const store::Json& document);
   void erase_route(const Uuid& id);
   void route(const std::shared_ptr<const entity::Route>& route);
+  void route_changed(const Uuid& id);
+  [[nodiscard]] std::optional<Uuid> service_of(const Uuid& route) const;
 
   Executor& control_;
   Snapshot working_;
   std::unordered_map<Uuid, std::shared_ptr<const entity::Route>> routes_;
   std::unordered_map<Uuid, std::unordered_set<Uuid>> routes_of_service_;
   plugin::ChainBuilder chains_;
+  plugin::ChainBuilder stream_chains_;
   CertificateBook certificates_;
   TrustBook trust_;
   std::vector<Subscriber> subscribers_;

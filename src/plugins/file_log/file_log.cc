@@ -13,13 +13,16 @@ class FileLog final : public plugin::Plugin {
  public:
   FileLog(std::string path, bool reopen, plugin::FileAppender& files) : path_(std::move(path)), reopen_(reopen), files_(files) {}
 
-  void log(const plugin::Record& record) const noexcept override {
-    std::string line = plugin::log_record(record).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  void log(const plugin::Record& record) const noexcept override { append(plugin::log_record(record)); }
+  void log_stream(const plugin::StreamRecord& record) const noexcept override { append(plugin::log_record(record)); }
+
+ private:
+  void append(const nlohmann::json& record) const {
+    std::string line = record.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
     line += '\n';
     files_.append(path_, std::move(line), reopen_);
   }
 
- private:
   std::string path_;
   bool reopen_;
   plugin::FileAppender& files_;

@@ -64,12 +64,24 @@ void Server::accepted(int descriptor, const net::SocketAddress& peer, const List
   spawn(serve(serving));
 }
 
+// Whether a datagram may begin a session.
+bool Server::admit(Session& session, net::DatagramListener& listener, const net::SocketAddress& peer) {
+  if (!session.find_route(host_)) return false;
+  const std::optional<plugin::Refusal> refusal = session.preread(host_);
+  if (!refusal) return session.has_service();
+  if (refusal->status < 500 && !refusal->text.empty()) {
+    listener.send(refusal->text, peer, session.local);
+    session.sent = refusal->text.size();
+  }
+  return false;
+}
+
 void Server::received(std::string_view bytes, const net::SocketAddress& peer, const net::SocketAddress& local, net::DatagramListener& listener) {
   const Pair pair{peer, local};
   if (const auto found = datagrams_.find(pair); found != datagrams_.end()) return found->second->receive(bytes);
   if (is_full(datagrams_.size())) return;
   Session session(host_, Session::Transport::udp, peer, local);
-  if (!session.find_route(host_)) {
+  if (!admit(session, listener, peer)) {
     session.received = bytes.size();
     return session.record(log_, host_);
   }

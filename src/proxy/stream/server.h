@@ -47,6 +47,7 @@ class Server {
 
   void accepted(int descriptor, const net::SocketAddress& peer, const Listening& at);
   void received(std::string_view bytes, const net::SocketAddress& peer, const net::SocketAddress& local, net::DatagramListener& listener);
+  [[nodiscard]] bool admit(Session& session, net::DatagramListener& listener, const net::SocketAddress& peer);
   [[nodiscard]] bool is_full(std::size_t sessions);
   template <class Ended>
   void free_later(std::unique_ptr<Ended> session) noexcept;

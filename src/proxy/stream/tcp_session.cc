@@ -82,6 +82,8 @@ Task<void> TcpSession::carry() {
   }
   opening_ = false;
   client_.never_expires();
+  const bool admitted = co_await admit();
+  if (!admitted || !session_.has_service()) co_return;
   const bool connected = co_await connect();
   if (!connected) co_return;
   session_.status = status_ok;
@@ -139,8 +141,23 @@ Task<bool> TcpSession::shake_hands() {
   client_.release_block();
   net::Stream::Open opening = client_.open(std::move(session));
   const Status agreed = co_await opening;
-  if (!agreed) log::info("no TLS with {}: {}", session_.client_ip, agreed.error().code.message());
-  co_return agreed.has_value();
+  if (!agreed) {
+    log::info("no TLS with {}: {}", session_.client_ip, agreed.error().code.message());
+    co_return false;
+  }
+  const auto& layer = static_cast<const tls::Session&>(*client_.layer());
+  session_.tls_version = layer.version();
+  session_.tls_cipher = layer.cipher();
+  co_return true;
+}
+
+Task<bool> TcpSession::admit() {
+  const std::optional<plugin::Refusal> refusal = session_.preread(host_);
+  if (!refusal) co_return true;
+  if (refusal->status >= 500 || refusal->text.empty()) co_return false;
+  const Status told = co_await client_.write(refusal->text);
+  if (told) session_.sent += refusal->text.size();
+  co_return false;
 }
 
 Task<bool> TcpSession::connect() {
@@ -148,20 +165,22 @@ Task<bool> TcpSession::connect() {
   peers_.emplace(host_, session_);
   session_.status = status_bad_upstream;
   for (unsigned left = service.retries + 1; left > 0 && !aborted_; --left) {
+    const Steady::time_point asked = Steady::now();
     const Result<net::SocketAddress> peer = co_await peers_->next();
     if (!peer) {
       // A try before this one told already what is wrong.
-      if (!session_.upstream) session_.status = peers_->status_of(peer.error());
+      if (session_.tries.empty()) session_.status = peers_->status_of(peer.error());
       log::error("{}, for a stream from {} to {}", peer.error().to_string(), session_.client_ip, service.host);
       co_return false;
     }
     if (aborted_) co_return false;
-    session_.upstream = *peer;
+    session_.note_try(*peer, std::chrono::duration_cast<std::chrono::microseconds>(Steady::now() - asked));
     const Status connected = co_await try_peer(*peer);
     if (connected) {
       peers_->connected();
       co_return !aborted_;
     }
+    session_.try_failed(connected.error());
     if (aborted_) co_return false;
     peers_->failed(connected.error());
     log::error("{}, for a stream from {} to {}", connected.error().to_string(), session_.client_ip, service.host);

@@ -31,6 +31,7 @@ class TcpSession {
   Task<bool> read_proxy_header();
   Task<bool> read_greeting();
   Task<bool> shake_hands();
+  Task<bool> admit();
   Task<bool> connect();
   Task<Status> try_peer(const net::SocketAddress& peer);
 

@@ -64,16 +64,18 @@ Task<bool> UdpSession::connect() {
   peers_.emplace(host_, session_);
   session_.status = status_bad_upstream;
   for (unsigned left = service.retries + 1; left > 0 && !over_; --left) {
+    const Steady::time_point asked = Steady::now();
     const Result<net::SocketAddress> peer = co_await peers_->next();
     if (over_) co_return false;
     if (!peer) {
-      if (!session_.upstream) session_.status = peers_->status_of(peer.error());
+      if (session_.tries.empty()) session_.status = peers_->status_of(peer.error());
       log::error("{}, for datagrams from {} to {}", peer.error().to_string(), session_.client_ip, service.host);
       co_return false;
     }
-    session_.upstream = *peer;
+    session_.note_try(*peer, std::chrono::duration_cast<std::chrono::microseconds>(Steady::now() - asked));
     const Status connected = socket_.connect(*peer);
     if (connected) co_return true;
+    session_.try_failed(connected.error());
     peers_->failed(connected.error());
     log::error("{}, for datagrams from {} to {}", connected.error().to_string(), session_.client_ip, peer->to_string());
     if (Peers::is_our_own(connected.error())) break;
@@ -94,13 +96,20 @@ void UdpSession::receive(std::string_view bytes) {
   waiting_bytes_ += bytes.size();
 }
 
+void UdpSession::lost(const Error& error) {
+  if (session_.sent == 0) {
+    session_.status = status_bad_upstream;
+    session_.try_failed(error);
+  }
+  peers_->failed(error);
+  log::error("{}: {}, for datagrams from {}", session_.upstream()->to_string(), error.to_string(), session_.client_ip);
+}
+
 // False: there is nobody.
 bool UdpSession::send(std::string_view bytes) {
   const Status sent = socket_.send(bytes);
   if (sent || sent.error().code == boost::system::errc::message_size) return true;
-  if (session_.sent == 0) session_.status = status_bad_upstream;
-  peers_->failed(sent.error());
-  log::error("{} to {}, for datagrams from {}", sent.error().to_string(), session_.upstream->to_string(), session_.client_ip);
+  lost(sent.error());
   return false;
 }
 
@@ -110,9 +119,7 @@ bool UdpSession::bring_answers() {
   for (int i = 0; i < answers_per_wakeup; ++i) {
     const Result<std::optional<std::size_t>> got = socket_.receive(block.data(), block.size());
     if (!got) {
-      if (session_.sent == 0) session_.status = status_bad_upstream;
-      peers_->failed(got.error());
-      log::error("{} from {}, for datagrams from {}", got.error().to_string(), session_.upstream->to_string(), session_.client_ip);
+      lost(got.error());
       return false;
     }
     if (!*got) return true;

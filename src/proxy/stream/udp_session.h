@@ -39,6 +39,7 @@ class UdpSession {
   Task<bool> connect();
   [[nodiscard]] bool send(std::string_view bytes);
   [[nodiscard]] bool bring_answers();
+  void lost(const Error& error);
   void end() noexcept;
 
   Server& server_;
