@@ -223,6 +223,36 @@ def test_whose_certificate_is_shown(gateway, origin):
     assert came_as() == "node.test"
 
 
+def test_a_canary_is_shown_the_certificate_of_its_own_upstream(gateway, origin):
+    there = accepting(origin)
+    for name in ("shop.internal", "shop.green"):
+        gateway.create("/upstreams", name=name, client_certificate=shown_by(gateway, issued(f"{name}.test", "clients.test")))
+        gateway.create(f"/upstreams/{name}/targets", target=f"127.0.0.1:{there.port}")
+    service, _ = gateway.route("https://shop.internal")
+    eventually(lambda: gateway.get("/").status == 200, "the target")
+
+    def came_as():
+        gateway.settle()
+        assert gateway.get("/").status == 200
+        return there.handshakes[-1]["client"]
+
+    assert came_as() == "shop.internal.test"
+    row = gateway.create(f"/services/{service['id']}/plugins", name="canary", config={"upstream_host": "shop.green", "percentage": 100})
+    assert came_as() == "shop.green.test"
+    # One that begins to show another.
+    gateway.admin("PATCH", "/upstreams/shop.green", json={"client_certificate": shown_by(gateway, issued("newer.test", "clients.test"))})
+    assert came_as() == "newer.test"
+    # To what is no upstream the gateway comes as itself, not as the upstream that was left.
+    gateway.admin("PATCH", f"/plugins/{row['id']}", json={"config": {"upstream_host": "127.0.0.1", "upstream_port": there.port}})
+    assert came_as() == "node.test"
+    gateway.admin("PATCH", f"/plugins/{row['id']}", json={"config": {"upstream_host": "shop.green"}})
+    gateway.admin("PATCH", f"/services/{service['id']}", json={"client_certificate": shown_by(gateway, issued("service.test", "clients.test"))})
+    assert came_as() == "service.test", "the service's own goes before any upstream's"
+    gateway.admin("DELETE", f"/plugins/{row['id']}")
+    gateway.admin("PATCH", f"/services/{service['id']}", json={"client_certificate": None})
+    assert came_as() == "shop.internal.test"
+
+
 def test_an_upstream_takes_its_certificate_along_to_another_name(gateway, origin):
     there = accepting(origin)
     shown = shown_by(gateway, issued("upstream.test", "clients.test"))

@@ -60,6 +60,7 @@ void ChainBuilder::set(const entity::PluginConfig& config) {
   }
   const auto row = std::make_shared<const Row>(Row{config, Instance(std::move(*made))});
   rows_[config.id] = row;
+  count_detour(*row->instance, true);
   if (Rows* home = home_of(config)) {
     (*home)[config.id] = row;
     touch(config);
@@ -92,6 +93,7 @@ void ChainBuilder::erase(const Uuid& id) {
   if (found == rows_.end()) return;
   const RowPtr row = found->second;
   rows_.erase(found);
+  count_detour(*row->instance, false);
   if (Rows* home = home_of(row->config)) {
     home->erase(id);
     if (home->empty()) {
@@ -105,6 +107,15 @@ void ChainBuilder::erase(const Uuid& id) {
   } else {
     set_for_consumer(row->config, nullptr);
   }
+}
+
+void ChainBuilder::count_detour(const Plugin& plugin, bool more) {
+  const std::string host(plugin.detours_to());
+  if (host.empty()) return;
+  unsigned& rows = detours_[host];
+  detours_changed_ |= rows == (more ? 0 : 1);
+  rows += more ? 1 : -1;
+  if (rows == 0) detours_.erase(host);
 }
 
 void ChainBuilder::route_changed(const Uuid& route) {

@@ -6,6 +6,7 @@
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include "base/shared_map.h"
@@ -100,6 +101,10 @@ class ChainBuilder {
   /// Rows of plugins this build does not have, or that cannot be made, are left out with a log line.
   void set(const entity::PluginConfig& row);
   void erase(const Uuid& row);
+  /// Hosts that plugins may send requests to instead of to their services, once each; and whether there are others than at
+  /// the last call of the second.
+  [[nodiscard]] const std::unordered_map<std::string, unsigned>& detours() const noexcept { return detours_; }
+  [[nodiscard]] bool detours_changed() noexcept { return std::exchange(detours_changed_, false); }
   /// The route was created, removed, or given to another service.
   void route_changed(const Uuid& route);
 
@@ -120,6 +125,7 @@ class ChainBuilder {
 
   [[nodiscard]] const PluginType* type_of(std::string_view name) const;
   [[nodiscard]] std::size_t place_of(const PluginType& type) const { return static_cast<std::size_t>(&type - types_.data()); }
+  void count_detour(const Plugin& plugin, bool more);
   void touch(const entity::PluginConfig& config);
   void set_for_consumer(const entity::PluginConfig& config, const Instance& instance);
   [[nodiscard]] Result<std::unique_ptr<Plugin>> make(const PluginType& type, const entity::PluginConfig& config) const;
@@ -136,9 +142,11 @@ class ChainBuilder {
   entity::Protocols protocols_;
   Rows rows_;
   std::unordered_map<Uuid, Rows> rows_of_route_;
-  std::unordered_map<Uuid, Rows> rows_of_service_;  // and no route
-  Rows rows_of_all_;                                // no route, no service, no consumer
-  std::vector<OfConsumers> rows_of_consumers_;      // a consumer alone, by place of the plugin
+  std::unordered_map<Uuid, Rows> rows_of_service_;     // and no route
+  Rows rows_of_all_;                                   // no route, no service, no consumer
+  std::vector<OfConsumers> rows_of_consumers_;         // a consumer alone, by place of the plugin
+  std::unordered_map<std::string, unsigned> detours_;  // how many rows name each
+  bool detours_changed_ = false;
   Chains chains_;
   bool all_stale_ = false;
   std::unordered_set<Uuid> stale_routes_;

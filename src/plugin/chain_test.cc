@@ -13,8 +13,10 @@ using nlohmann::json;
 /// Says which row it was made from.
 class Labelled final : public Plugin {
  public:
-  explicit Labelled(std::string of) : label(std::move(of)) {}
+  explicit Labelled(const json& config) : label(config.at("label").get<std::string>()), host(config.value("host", "")) {}
+  std::string_view detours_to() const noexcept override { return host; }
   std::string label;
+  std::string host;
 };
 
 PluginType labelled(std::string name, int priority, Phase phases = Phase::access, bool per_consumer = true) {
@@ -24,7 +26,7 @@ PluginType labelled(std::string name, int priority, Phase phases = Phase::access
   type.phases = phases;
   type.per_consumer = per_consumer;
   type.make = [](const entity::PluginConfig& row, const Services&) -> Result<std::unique_ptr<Plugin>> {
-    return std::unique_ptr<Plugin>(std::make_unique<Labelled>(row.config.at("label").get<std::string>()));
+    return std::unique_ptr<Plugin>(std::make_unique<Labelled>(row.config));
   };
   return type;
 }
@@ -210,6 +212,27 @@ TEST_F(ChainTest, KeepWhatOutlivesThem) {
   builder.erase(own.id);
   EXPECT_EQ(builder.chains().shared_of(route), builder.chains().shared_global());
   EXPECT_EQ(static_cast<const Labelled&>(*kept->slots.at(0).base).label, "r");
+}
+
+TEST_F(ChainTest, TellWhereRequestsMayGoInstead) {
+  ChainBuilder builder = builder_of({labelled("a", 1)});
+  entity::PluginConfig one = row("a", "r");
+  one.config["host"] = "green";
+  entity::PluginConfig other = row("a", "s");
+  other.config["host"] = "green";
+  builder.set(row("a", "g"));
+  EXPECT_FALSE(builder.detours_changed());
+  builder.set(one);
+  EXPECT_TRUE(builder.detours_changed());
+  EXPECT_TRUE(builder.detours().contains("green"));
+  builder.set(other);
+  builder.erase(one.id);
+  EXPECT_FALSE(builder.detours_changed()) << "another row names it still";
+  other.config["host"] = "blue";
+  builder.set(other);
+  EXPECT_TRUE(builder.detours_changed());
+  EXPECT_EQ(builder.detours().size(), 1U);
+  EXPECT_TRUE(builder.detours().contains("blue"));
 }
 
 }  // namespace

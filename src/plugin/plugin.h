@@ -61,6 +61,9 @@ class Plugin {
   /// After the last byte, whatever happened. Must not fail or wait: nobody is left to tell.
   virtual void log(const Record&) const noexcept {}
 
+  /// The host it may send requests to (Exchange::set_upstream) instead of to their service; empty: none.
+  [[nodiscard]] virtual std::string_view detours_to() const noexcept { return {}; }
+
   // The same for streams, where the row's protocols name one of theirs.
   /// After routing and TLS, before a peer is chosen; of UDP with the first datagram. A refusal ends the stream.
   virtual std::optional<Refusal> preread(const StreamSession&) const { return std::nullopt; }

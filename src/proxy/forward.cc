@@ -56,7 +56,7 @@ class Forwarding {
  public:
   explicit Forwarding(Request& request)
       : request_(request), worker_(request.client.worker()), service_(request.upstream->service), peers_(request), head_(&request.arena) {
-    peer_.tls = request_.upstream->tls;
+    peer_.tls = *request_.place.tls;
   }
 
   Task<void> run();

@@ -18,7 +18,10 @@ void take_detour(Request& request, const plugin::Detour& detour) {
   Place& place = request.place;
   if (!detour.path.empty()) request.exchange.upstream_path = detour.path;
   if (detour.host.empty() && detour.port == 0) return;
-  if (!detour.host.empty()) place.host = &detour.host;
+  if (!detour.host.empty()) {
+    place.host = &detour.host;
+    place.tls = &request.upstream->tls_towards(detour.host);
+  }
   if (detour.port != 0) place.port = detour.port;
   place.host_header = request.head.headers.keep(entity::host_header(service.protocol, *place.host, place.port));
   std::string_view address = *place.host;
@@ -31,7 +34,7 @@ void take_detour(Request& request, const plugin::Detour& detour) {
 
 void find_place(Request& request) {
   const snapshot::Upstream& own = *request.upstream;
-  request.place = {&own.service.host, own.service.port, own.host_header, own.literal ? &*own.literal : nullptr};
+  request.place = {&own.service.host, own.service.port, own.host_header, own.literal ? &*own.literal : nullptr, &own.tls};
   if (request.exchange.detour != nullptr) take_detour(request, *request.exchange.detour);
 }
 

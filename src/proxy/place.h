@@ -1,11 +1,16 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 
 #include "net/address.h"
+
+namespace gateway::tls {
+class ClientContext;
+}
 
 namespace gateway::proxy {
 
@@ -17,6 +22,7 @@ struct Place {
   std::uint16_t port = 0;             ///< of no use where `host` is an upstream
   std::string_view host_header;
   const net::SocketAddress* literal = nullptr;  ///< where `host` is an address
+  const std::shared_ptr<const tls::ClientContext>* tls = nullptr;
 };
 
 /// Fills in the request's place, and the path that holds there. Once all plugins have spoken.

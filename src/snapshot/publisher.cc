@@ -32,7 +32,20 @@ std::shared_ptr<const Upstream> Publisher::make_upstream(entity::Service service
     log::error("service {} gets no requests: {}", service.name.empty() ? service.id.to_string() : service.name, context.error().to_string());
   }
   upstream.service = std::move(service);
+  if (upstream.tls && !upstream.service.client_certificate) add_elsewhere(upstream);
   return std::make_shared<const Upstream>(std::move(upstream));
+}
+
+// A service that has no certificate of its own shows that of the upstream its requests go to, wherever a plugin sends them.
+void Publisher::add_elsewhere(Upstream& upstream) {
+  for (const auto& [host, rows] : chains_.detours()) {
+    Result<std::shared_ptr<const tls::ClientContext>> context = trust_.context_for(upstream.service, host, working_);
+    if (!context) {
+      log::error("requests that go to {} show what others show: {}", host, context.error().to_string());
+    } else if (*context != upstream.tls) {
+      upstream.tls_elsewhere.emplace(host, std::move(*context));
+    }
+  }
 }
 
 // Certificates change seldom: all services are looked at then.
@@ -102,6 +115,7 @@ void Publisher::publish_soon() {
 void Publisher::publish() {
   publishing_ = false;
   ++working_.version;
+  if (chains_.detours_changed()) trust_again();
   working_.chains = chains_.chains();
   working_.stream_chains = stream_chains_.chains();
   // The last worker to let go must not be the one to free it: that is work for the control thread. What it is posted

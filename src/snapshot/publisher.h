@@ -50,6 +50,7 @@ class Publisher {
   void set_service(const store::Json& document);
   void erase_service(const Uuid& id);
   std::shared_ptr<const Upstream> make_upstream(entity::Service service);
+  void add_elsewhere(Upstream& upstream);
   void trust_again();
   void set_route(const store::Json& document);
   void erase_route(const Uuid& id);

@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <unordered_map>
 
 #include "base/shared_map.h"
 #include "base/uuid.h"
@@ -25,6 +26,14 @@ struct Upstream {
   std::optional<net::SocketAddress> literal;      ///< when the host is an address, no name to resolve
   std::shared_ptr<const tls::ClientContext> tls;  ///< how it is spoken to; null: in clear text
   bool unusable = false;                          ///< its certificates are not there: nothing is sent
+
+  /// How requests are spoken to that go elsewhere (plugin::Detour): a host that is an upstream may have another certificate
+  /// shown. Only hosts that plugins name and that matter.
+  std::unordered_map<std::string, std::shared_ptr<const tls::ClientContext>> tls_elsewhere{};
+  [[nodiscard]] const std::shared_ptr<const tls::ClientContext>& tls_towards(const std::string& host) const {
+    const auto found = tls_elsewhere.find(host);
+    return found == tls_elsewhere.end() ? tls : found->second;
+  }
 };
 
 /// One immutable configuration: what a request sees from its first phase to its last.

@@ -19,10 +19,10 @@ Error missing(const std::string& what) {
 
 }  // namespace
 
-Result<std::shared_ptr<const tls::ClientContext>> TrustBook::context_for(const entity::Service& service, const Snapshot& with) {
+Result<std::shared_ptr<const tls::ClientContext>> TrustBook::context_for(const entity::Service& service, const std::string& host, const Snapshot& with) {
   if (!speaks_tls(service.protocol)) return std::shared_ptr<const tls::ClientContext>();
   std::optional<Uuid> shown = service.client_certificate;
-  if (const auto found = shown_.find(service.host); !shown && found != shown_.end()) shown = found->second;
+  if (const auto found = shown_.find(host); !shown && found != shown_.end()) shown = found->second;
   const bool verify = service.tls_verify.value_or(defaults_.verify);
   const unsigned depth = service.tls_verify_depth.value_or(defaults_.verify_depth);
 

@@ -25,7 +25,11 @@ class TrustBook {
   explicit TrustBook(ServiceTrust defaults) : defaults_(std::move(defaults)) {}
 
   /// Null: the service is spoken to in clear text. Errors: what it names is not there or cannot be used.
-  Result<std::shared_ptr<const tls::ClientContext>> context_for(const entity::Service& service, const Snapshot& with);
+  Result<std::shared_ptr<const tls::ClientContext>> context_for(const entity::Service& service, const Snapshot& with) {
+    return context_for(service, service.host, with);
+  }
+  /// For requests to the service that go to another host.
+  Result<std::shared_ptr<const tls::ClientContext>> context_for(const entity::Service& service, const std::string& host, const Snapshot& with);
 
   /// A certificate or an authority has changed: contexts are made again. True: for an upstream whose services show
   /// another certificate from now on as well.

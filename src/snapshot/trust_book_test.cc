@@ -85,5 +85,16 @@ TEST_F(TrustBookTest, TellsWhenServicesShowAnotherCertificate) {
   EXPECT_TRUE(book.context_for(service("b.internal"), none));
 }
 
+TEST_F(TrustBookTest, AnotherHostHasTheCertificateOfItsOwnUpstream) {
+  book.apply(upstream("a.internal", true));
+  EXPECT_TRUE(book.context_for(service("a.internal"), "b.test", none)) << "what is no upstream needs none";
+  EXPECT_FALSE(book.context_for(service("b.test"), "a.internal", none)) << "the certificate is not there";
+  entity::Service own = service("a.internal");
+  own.client_certificate = *Uuid::parse("00000000-0000-0000-0000-0000000000c2");
+  const auto context = book.context_for(own, "b.test", none);
+  ASSERT_FALSE(context);
+  EXPECT_NE(context.error().doing.find("c2"), std::string::npos) << "a service's own goes before";
+}
+
 }  // namespace
 }  // namespace gateway::snapshot

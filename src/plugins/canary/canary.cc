@@ -49,6 +49,8 @@ class Canary : public plugin::Plugin {
   Flow move_if(bool moves, Exchange& exchange) const { return moves ? move(exchange, there_) : Flow::next(); }
 
  private:
+  std::string_view detours_to() const noexcept override { return there_.host; }
+
   static Flow move(Exchange& exchange, const plugin::Detour& there) {
     exchange.set_upstream(there);
     return Flow::next();
