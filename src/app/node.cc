@@ -177,6 +177,7 @@ Status Node::start_data_plane() {
     Result<tls::ServerCertificatePtr> certificate = tls::load_default_certificate(settings_.tls.proxy_certificate);
     if (!certificate) return certificate.error();
     options.proxy.default_certificate = std::move(*certificate);
+    options.proxy.tls.sessions = sessions_of(settings_.tls.session_cache_bytes);
   }
   auto plane = std::make_unique<DataPlane>(std::move(options), settings_.workers, std::move(*access_log), std::move(*stream_log));
   DataPlane* before = planes_.empty() ? nullptr : planes_.back().get();
@@ -216,6 +217,13 @@ Status Node::run(std::function<void()> ready) {
   control_.run();
   log::notice("{} has ended", product);
   return {};
+}
+
+// Clients find theirs after a reload too. Null: `bytes` is zero.
+std::shared_ptr<tls::SessionCache> Node::sessions_of(std::size_t bytes) {
+  if (bytes == 0) sessions_.reset();
+  if (bytes != 0 && (!sessions_ || sessions_->max_bytes() != bytes)) sessions_ = std::make_shared<tls::SessionCache>(bytes);
+  return sessions_;
 }
 
 void Node::turn_ticket_keys() {

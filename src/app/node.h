@@ -62,6 +62,7 @@ class Node {
   void publish(const snapshot::SnapshotPtr& next);
   void every_second();
   void turn_ticket_keys();
+  std::shared_ptr<tls::SessionCache> sessions_of(std::size_t bytes);
   Task<void> follow_others();
 
   /// What an interface of the node's own speaks TLS with: one certificate for every name.
@@ -103,6 +104,7 @@ class Node {
   std::unique_ptr<Secured> status_tls_;
   std::optional<http::Server> admin_server_;
   std::optional<http::Server> status_server_;
+  std::shared_ptr<tls::SessionCache> sessions_;    // of clients without tickets
   tls::TicketKeyRing ticket_keys_{Steady::now()};  // of all listeners
   std::list<std::unique_ptr<DataPlane>> planes_;   // the last one takes new connections
   snapshot::SnapshotPtr current_;

@@ -199,7 +199,7 @@ net::Resolver::Options dns_options(Reader& read) {
 }  // namespace
 
 tls::ServerOptions server_options(const TlsSettings& settings) {
-  return {settings.suite, settings.dh_parameters, settings.session_tickets, settings.session_timeout};
+  return {settings.suite, settings.dh_parameters, settings.session_tickets, settings.session_timeout, nullptr};
 }
 
 DataPathOptions data_path_options(Settings& settings) {

@@ -28,6 +28,12 @@ int http2_index() {
   return index;
 }
 
+std::string_view id_of(const SSL_SESSION* session) {
+  unsigned size = 0;
+  const unsigned char* id = SSL_SESSION_get_id(session, &size);
+  return {reinterpret_cast<const char*>(id), size};
+}
+
 bool offers(const unsigned char* list, unsigned size, const unsigned char* name, unsigned name_size) {
   for (unsigned at = 0; at < size; at += 1U + list[at]) {
     if (list[at] == name_size && at + 1 + name_size <= size && std::memcmp(list + at + 1, name, name_size) == 0) return true;
@@ -59,15 +65,14 @@ Result<std::unique_ptr<ServerContext>> ServerContext::make(const ServerOptions& 
       return failed("ssl_dhparam");
     }
   }
-  // Tickets carry the sessions: nothing to share between workers, nothing that grows.
   SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+  if (options.sessions) made->keep_sessions(options.sessions);
   SSL_CTX_set_timeout(context, static_cast<long>(options.session_timeout.count()));
   static constexpr unsigned char id_context[] = "sluice";
   SSL_CTX_set_session_id_context(context, id_context, sizeof id_context - 1);
-  if (!options.tickets) {
-    SSL_CTX_set_options(context, SSL_OP_NO_TICKET);
-    SSL_CTX_set_num_tickets(context, 0);
-  }
+  if (!options.tickets) SSL_CTX_set_options(context, SSL_OP_NO_TICKET);
+  // In TLS 1.3 a cached session is told of in a ticket that holds nothing but its id.
+  if (!options.tickets && !options.sessions) SSL_CTX_set_num_tickets(context, 0);
   made->shown_ = source.usual_certificate();
   if (made->shown_) {
     for (const KeyPair& pair : made->shown_->pairs) {
@@ -83,6 +88,8 @@ Result<std::unique_ptr<ServerContext>> ServerContext::make(const ServerOptions& 
   SSL_CTX_set_alpn_select_cb(context, &ServerContext::choose_protocol, made.get());
   return made;
 }
+
+ServerContext& ServerContext::of(const SSL_CTX* context) { return *static_cast<ServerContext*>(SSL_CTX_get_ex_data(context, self_index())); }
 
 std::unique_ptr<Session> ServerContext::accept(int socket, bool http2) const {
   SslPtr ssl(SSL_new(context_.get()));
@@ -125,10 +132,39 @@ int ServerContext::choose_protocol(SSL* ssl, const unsigned char** chosen, unsig
   return SSL_TLSEXT_ERR_NOACK;
 }
 
+// OpenSSL's own cache would be one for each worker.
+void ServerContext::keep_sessions(std::shared_ptr<SessionCache> sessions) {
+  sessions_ = std::move(sessions);
+  SSL_CTX_set_session_cache_mode(context_.get(), SSL_SESS_CACHE_SERVER | SSL_SESS_CACHE_NO_INTERNAL);
+  SSL_CTX_sess_set_new_cb(context_.get(), &ServerContext::keep_session);
+  SSL_CTX_sess_set_get_cb(context_.get(), &ServerContext::find_session);
+  SSL_CTX_sess_set_remove_cb(context_.get(), &ServerContext::forget_session);
+}
+
+// Returns 0: the session remains OpenSSL's.
+int ServerContext::keep_session(SSL* ssl, SSL_SESSION* session) {
+  // Tickets of TLS 1.3 hold the whole session: OpenSSL tells of it all the same.
+  if (SSL_version(ssl) >= TLS1_3_VERSION && (SSL_get_options(ssl) & SSL_OP_NO_TICKET) == 0) return 0;
+  std::string bytes(static_cast<std::size_t>(std::max(i2d_SSL_SESSION(session, nullptr), 0)), '\0');
+  auto* end = reinterpret_cast<unsigned char*>(bytes.data());
+  if (!bytes.empty() && i2d_SSL_SESSION(session, &end) > 0) of(SSL_get_SSL_CTX(ssl)).sessions_->add(id_of(session), std::move(bytes));
+  return 0;
+}
+
+SSL_SESSION* ServerContext::find_session(SSL* ssl, const unsigned char* id, int size, int* shared) {
+  *shared = 0;  // what is returned is the caller's
+  std::string found = of(SSL_get_SSL_CTX(ssl)).sessions_->find({reinterpret_cast<const char*>(id), static_cast<std::size_t>(size)});
+  const auto* bytes = reinterpret_cast<const unsigned char*>(found.data());
+  SSL_SESSION* session = found.empty() ? nullptr : d2i_SSL_SESSION(nullptr, &bytes, static_cast<long>(found.size()));
+  OPENSSL_cleanse(found.data(), found.size());
+  return session;
+}
+
+void ServerContext::forget_session(SSL_CTX* context, SSL_SESSION* session) { of(context).sessions_->remove(id_of(session)); }
+
 // Source: OpenSSL, SSL_CTX_set_tlsext_ticket_key_evp_cb: 1 goes on, 2 renews the ticket, 0 makes a full handshake.
 int ServerContext::seal_ticket(SSL* ssl, unsigned char* name, unsigned char* iv, EVP_CIPHER_CTX* cipher, EVP_MAC_CTX* mac, int sealing) {
-  const auto* self = static_cast<const ServerContext*>(SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), self_index()));
-  const TicketKeys& keys = self->keys_;
+  const TicketKeys& keys = of(SSL_get_SSL_CTX(ssl)).keys_;
   if (keys.empty()) return 0;
   auto key = keys.begin();
   if (sealing == 1) {

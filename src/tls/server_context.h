@@ -10,6 +10,8 @@
 #include "tls/certificates.h"
 #include "tls/cipher_suite.h"
 #include "tls/session.h"
+
+#include "tls/session_cache.h"
 #include "tls/ticket_keys.h"
 
 namespace gateway::tls {
@@ -30,6 +32,7 @@ struct ServerOptions {
   KeyPtr dh_parameters;  ///< null: by the size of the certificate's key
   bool tickets = true;
   std::chrono::seconds session_timeout{86400};
+  std::shared_ptr<SessionCache> sessions;  ///< of those who come back without a ticket; null: they do not
 };
 
 /// One worker's side of all its TLS handshakes. Its thread is the worker's.
@@ -50,10 +53,16 @@ class ServerContext {
 
   static int choose_certificate(SSL* ssl, void* self);
   static int choose_protocol(SSL* ssl, const unsigned char** chosen, unsigned char* size, const unsigned char* offered, unsigned offered_size, void* self);
+  static ServerContext& of(const SSL_CTX* context);
+  void keep_sessions(std::shared_ptr<SessionCache> sessions);
+  static int keep_session(SSL* ssl, SSL_SESSION* session);
+  static SSL_SESSION* find_session(SSL* ssl, const unsigned char* id, int size, int* shared);
+  static void forget_session(SSL_CTX* context, SSL_SESSION* session);
   static int seal_ticket(SSL* ssl, unsigned char* name, unsigned char* iv, EVP_CIPHER_CTX* cipher, EVP_MAC_CTX* mac, int sealing);
 
   std::unique_ptr<SSL_CTX, ContextDeleter> context_;
   const CertificateSource& source_;
+  std::shared_ptr<SessionCache> sessions_;
   TicketKeys keys_;
   ServerCertificatePtr shown_;  // what sessions begin with
 };

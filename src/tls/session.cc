@@ -233,6 +233,11 @@ std::string_view Session::alpn() const noexcept {
   return {reinterpret_cast<const char*>(name), size};
 }
 
+// A connection that was cut off is no reason to forget its session (OpenSSL would); a fatal error has done so already.
+Session::~Session() {
+  if (open_) SSL_set_shutdown(ssl_.get(), SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+}
+
 std::string_view Session::server_name() const noexcept {
   const char* name = SSL_get_servername(ssl_.get(), TLSEXT_NAMETYPE_host_name);
   return name != nullptr ? std::string_view(name) : std::string_view{};

@@ -27,6 +27,7 @@ class Session final : public net::Layer {
  public:
   /// `socket` must live as long. `ssl` knows already whether it accepts or connects.
   Session(SslPtr ssl, int socket);
+  ~Session() override;
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
