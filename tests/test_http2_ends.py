@@ -9,7 +9,8 @@ import time
 
 import pytest
 
-from support.http2 import CANCEL, Doors, END_HEADERS, END_STREAM, HEADERS, INTERNAL_ERROR, NO_ERROR, RST_STREAM, RawHttp2, frame
+from support.http2 import (CANCEL, DATA, Doors, END_HEADERS, END_STREAM, HEADERS, INTERNAL_ERROR, NO_ERROR, RST_STREAM, RawHttp2, STREAM_CLOSED,
+                           frame)
 from support.tools import peer
 from support.upstreams import hashing, plain
 from support.waiting import eventually
@@ -267,6 +268,32 @@ def test_curl_uploads(house, upstream, tmp_path):
     (tmp_path / "body").write_bytes(content)
     out = subprocess.run(["curl", "-sSk", "--http2", "-T", str(tmp_path / "body"), "https://%s:%d/" % house.tls], capture_output=True, text=True)
     assert out.stdout == hashlib.sha256(content).hexdigest(), out
+
+
+@pytest.mark.parametrize("ended_by", ["end of stream", "reset"])
+@pytest.mark.parametrize("more", [DATA, HEADERS], ids=["data", "headers"])
+def test_what_comes_on_a_stream_that_its_client_has_ended_ends_the_connection(house, upstream, tls, ended_by, more):
+    house.gateway.route(upstream(plain(b"hello")))
+    with RawHttp2(house.tls if tls else house.clear, tls) as client:
+        for stream in range(1, 13, 2):
+            if ended_by == "reset":
+                client.send(frame(HEADERS, END_HEADERS, stream, client.block(method="POST")) + frame(RST_STREAM, 0, stream, b"\0\0\0\x08"))
+            else:
+                client.send(frame(HEADERS, END_HEADERS | END_STREAM, stream, client.block()))
+                client.first(HEADERS)
+        client.send(frame(more, END_HEADERS if more == HEADERS else 0, 5, client.block() if more == HEADERS else b"late"))
+        assert client.goaway() == STREAM_CLOSED
+
+
+def test_what_was_on_its_way_to_a_stream_that_the_gateway_ended_is_let_pass(house, upstream, tls):
+    house.gateway.route(upstream(plain(b"hello")))
+    with RawHttp2(house.tls if tls else house.clear, tls) as client:
+        # More than it said: the gateway resets the stream.
+        client.send(frame(HEADERS, END_HEADERS, 1, client.block(method="POST", more=[("content-length", "1")])) + frame(DATA, 0, 1, b"xyz"))
+        assert client.first(RST_STREAM)[1] == 1
+        client.send(frame(DATA, 0, 1, b"more") + frame(DATA, END_STREAM, 1, b"the end"))
+        client.send(frame(HEADERS, END_HEADERS | END_STREAM, 3, client.block()))
+        assert client.first(HEADERS)[1] == 3
 
 
 def test_h2spec_passes_completely(house, upstream, tls):

@@ -1,6 +1,8 @@
 """TLS for clients: certificates by name, versions and ciphers, resumption, bodies, endings, and what is no TLS."""
 
 import hashlib
+import itertools
+import pathlib
 import signal
 import socket
 import ssl
@@ -12,7 +14,7 @@ import pytest
 
 from support.certificates import certificate, digest, issued
 from support.gateway import free_port
-from support.http2 import Http2, cpu_seconds, tls_context
+from support.http2 import DATA, END_HEADERS, END_STREAM, HEADERS, Http2, RawHttp2, cpu_seconds, frame, tls_context
 from support.records import Log
 from support.tls import Records, TlsClient, shown
 from support.upstreams import plain
@@ -587,12 +589,30 @@ def test_the_admin_and_status_apis_speak_tls(private):
 
 # -- memory
 
+def terminating(gateway):
+    """Answers without a service."""
+    gateway.create("/services", name="none", url="http://127.0.0.1:9")
+    gateway.create("/services/none/routes", paths=["/"])
+    gateway.create("/services/none/plugins", name="request-termination", config={"status_code": 200, "message": "here"})
+    gateway.settle()
+
+
+def ask_ten(client, first):
+    """Ten requests at a time, from stream `first` on."""
+    client.send(b"".join(frame(HEADERS, END_HEADERS | END_STREAM, stream, client.block()) for stream in range(first, first + 20, 2)))
+    ended = (1 for kind, flags, _, _ in client.frames() if kind in (HEADERS, DATA) and flags & END_STREAM)
+    assert sum(itertools.islice(ended, 10)) == 10
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["http/1.1", "http/2", "handshake"])
+@pytest.mark.parametrize("kind", ["http/1.1", "http/2", "http/2 after 300 requests", "handshake"])
 def test_idle_connections_take_little_memory(own, echo, kind):
     house = own(nginx_worker_processes=1)
-    house.gateway.route(echo)
-    context = tls_context(("h2",) if kind == "http/2" else ("http/1.1",))
+    if "after" in kind:
+        terminating(house.gateway)
+    else:
+        house.gateway.route(echo)
+    context = tls_context(("h2",) if "http/2" in kind else ("http/1.1",))
     count, warm = 2000, 200
     held = []
 
@@ -600,6 +620,10 @@ def test_idle_connections_take_little_memory(own, echo, kind):
         if kind == "http/2":
             client = Http2(house.tls, context)
             assert client.fetch().status == 200
+        elif "after" in kind:
+            client = RawHttp2(house.tls, context)
+            for first in range(1, 600, 20):
+                ask_ten(client, first)
         else:
             client = house.open(context=context)
             if kind == "http/1.1":

@@ -18,8 +18,16 @@ class FrameCount {
   /// `preface` bytes are no frames.
   explicit FrameCount(std::size_t preface) noexcept : left_(preface) {}
 
-  /// Frames that begin in these bytes, by type.
-  [[nodiscard]] Seen count(std::string_view bytes) noexcept {
+  /// What a frame says of itself.
+  struct Head {
+    std::uint8_t type;
+    std::uint8_t flags;
+    std::int32_t stream;
+  };
+
+  /// Frames that begin in these bytes, by type; `look` is given the head of each.
+  template <class Look>
+  [[nodiscard]] Seen count(std::string_view bytes, Look&& look) noexcept {
     Seen seen{};
     while (!bytes.empty()) {
       if (left_ > 0) {
@@ -34,8 +42,12 @@ class FrameCount {
       have_ = 0;
       left_ = std::size_t{head_[0]} << 16 | std::size_t{head_[1]} << 8 | head_[2];
       ++seen[std::min<std::size_t>(head_[3], types - 1)];
+      look(Head{head_[3], head_[4], static_cast<std::int32_t>((head_[5] & 0x7FU) << 24 | head_[6] << 16 | head_[7] << 8 | head_[8])});
     }
     return seen;
+  }
+  [[nodiscard]] Seen count(std::string_view bytes) noexcept {
+    return count(bytes, [](const Head&) {});
   }
 
  private:

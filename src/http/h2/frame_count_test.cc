@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <vector>
 
 namespace gateway::http::h2 {
 namespace {
@@ -35,6 +36,18 @@ TEST(FrameCount, CountsAFrameWhenItBegins) {
   const std::string bytes = frame(0, 100);
   EXPECT_EQ(counter.count(std::string_view(bytes).substr(0, 9))[0], 1U);
   EXPECT_EQ(counter.count(std::string_view(bytes).substr(9))[0], 0U);
+}
+
+TEST(FrameCount, ShowsWhatFramesSayOfThemselves) {
+  FrameCount counter(0);
+  const std::string bytes("\0\0\1\0\1\x81\2\3\4.", 10);
+  std::vector<FrameCount::Head> heads;
+  const FrameCount::Seen seen = counter.count(bytes, [&](const FrameCount::Head& head) { heads.push_back(head); });
+  EXPECT_EQ(seen[0], 1U);
+  ASSERT_EQ(heads.size(), 1U);
+  EXPECT_EQ(heads[0].type, 0);
+  EXPECT_EQ(heads[0].flags, 1);
+  EXPECT_EQ(heads[0].stream, 0x01020304) << "the first bit is reserved";
 }
 
 }  // namespace

@@ -31,6 +31,9 @@ constexpr std::size_t large_read = 16384;
 // Frames that wait to be sent, for each stream and in all: more are waiting only when the other side asks and does not read.
 constexpr std::size_t frames_per_stream = 8;
 constexpr std::size_t frames_in_all = 1000;
+// What we compress heads against. An entry of a few bytes takes some two hundred of memory, for as long as the connection lives.
+constexpr std::size_t answer_table_bytes = 2048;
+constexpr std::size_t request_table_bytes = 4096;
 constexpr std::int32_t connection_window = 16 << 20;
 // After the first GOAWAY: what the client sent before it knew is still answered.
 constexpr std::chrono::milliseconds goodbye_after{1000};
@@ -251,6 +254,7 @@ Session::Session(net::Stream& stream, const Limits& limits)
   nghttp2_option* option = nullptr;
   nghttp2_option_new(&option);
   nghttp2_option_set_no_auto_window_update(option, 1);
+  nghttp2_option_set_no_closed_streams(option, 1);                       // closed_ knows what it needs them for
   nghttp2_option_set_stream_reset_rate_limit(option, 1 << 20, 1 << 20);  // our own count comes first
   nghttp2_option_set_max_continuations(option, max_continuations);
   nghttp2_option_set_max_send_header_block_length(option, 256 << 10);
@@ -352,6 +356,13 @@ bool Session::may_open(StreamId id) {
   return std::none_of(passed_over_.begin(), passed_over_.end(), [id](const auto& range) { return id > range.first && id < range.second; });
 }
 
+// nghttp2 does not tell of frames on streams that it has forgotten.
+void Session::look_at(const FrameCount::Head& head) noexcept {
+  const bool carries = head.type == NGHTTP2_DATA || head.type == NGHTTP2_HEADERS;
+  if (carries && closed_.has(head.stream)) spoke_on_ = true;
+  if (head.type == NGHTTP2_RST_STREAM || (carries && (head.flags & NGHTTP2_FLAG_END_STREAM) != 0)) closed_.add(head.stream);
+}
+
 // Zero, or nghttp2's error: the other side broke the protocol, or bears on our patience.
 int Session::feed(std::string_view bytes) {
   inside_ = true;
@@ -367,7 +378,7 @@ Task<void> Session::run() {
     if (!stream_.data().empty()) {
       const std::string_view bytes = stream_.data();
       const int result = feed(bytes);
-      charge_for_frames(frames_.count(bytes));
+      charge_for_frames(frames_.count(bytes, [this](const FrameCount::Head& head) { look_at(head); }));
       came = bytes.size();
       stream_.consume(came);
       const std::size_t waiting = nghttp2_session_get_outbound_queue_size(session_);
@@ -379,6 +390,9 @@ Task<void> Session::run() {
         end_for("CONTINUATION frames");
       } else if (result < 0) {
         nghttp2_session_terminate_session(session_, NGHTTP2_PROTOCOL_ERROR);
+        ended_ = true;
+      } else if (limits_.server && spoke_on_) {
+        nghttp2_session_terminate_session(session_, NGHTTP2_STREAM_CLOSED);
         ended_ = true;
       }
       if (!ended_) came_in();

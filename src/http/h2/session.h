@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/task.h"
+#include "http/h2/closed_streams.h"
 #include "http/h2/frame_count.h"
 #include "http/h2/patience.h"
 #include "http/headers.h"
@@ -124,6 +125,7 @@ class Session {
   /// For what only costs: the connection ends when it was too much.
   void charge(Patience& patience, double amount, const char* what);
   void charge_for_frames(const FrameCount::Seen& seen);
+  void look_at(const FrameCount::Head& head) noexcept;
   bool may_open(StreamId id);
   void end_for(const char* crime);
   Task<void> write_out();
@@ -150,12 +152,14 @@ class Session {
   StreamId newest_ = -1;                                        // of those the other side opened
   std::array<std::pair<StreamId, StreamId>, 8> passed_over_{};  // ranges, their ends not in them
   std::size_t next_passed_over_ = 0;
+  ClosedStreams closed_;
   bool inside_ = false;  // of nghttp2
   bool writing_ = false;
   bool resuming_ = false;
   bool going_away_ = false;
   bool ended_ = false;
-  bool lost_ = false;  // the other side is gone, or may be: nobody is left to be told anything
+  bool spoke_on_ = false;  // the other side, on a stream that it had ended
+  bool lost_ = false;      // the other side is gone, or may be: nobody is left to be told anything
 };
 
 }  // namespace gateway::http::h2
