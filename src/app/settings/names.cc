@@ -52,7 +52,7 @@ constexpr Name names[] = {
     {"stream_listen", "off"},
     {"admin_listen", "127.0.0.1:8001 reuseport backlog=16384, 127.0.0.1:8444 http2 ssl reuseport backlog=16384"},
     {"admin_gui_listen", "off"},
-    {"status_listen", "127.0.0.1:8007 reuseport backlog=16384"},
+    {"status_listen", "127.0.0.1:8007 reuseport backlog=16384, 127.0.0.1:8100 reuseport backlog=16384"},
     {"cluster_listen", "off"},
     {"headers", "server_tokens,latency_tokens,X-Kong-Request-Id"},
     {"headers_upstream", "x-kong-request-id"},
