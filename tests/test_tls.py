@@ -587,13 +587,30 @@ def test_the_admin_and_status_apis_speak_tls(private):
     assert '"name":"s"' in out.stdout, out
 
 
+def test_tickets_come_with_the_first_answer(house, echo):
+    house.gateway.route(echo)
+    context = tls_context(("http/1.1",), V13)
+    with Records(house.tls, context=context) as client:
+        client.sock.settimeout(0.3)
+        with pytest.raises(TimeoutError):
+            client.sock.recv(65536)  # nobody waits for them
+        client.sock.settimeout(10)
+        client.sock.sendall(client.seal(request_bytes("GET", "/x", [("Connection", "close")])))
+        assert b" 200 OK" in client.rest()
+        session = client.tls.session
+        assert session.has_ticket
+    with house.open(context=context, session=session) as client:
+        assert client.ask(request_bytes()).status == 200
+        assert client.sock.session_reused
+
+
 # -- memory
 
 def terminating(gateway):
-    """Answers without a service."""
+    """Answers without a service, ten of which fill a large buffer."""
     gateway.create("/services", name="none", url="http://127.0.0.1:9")
     gateway.create("/services/none/routes", paths=["/"])
-    gateway.create("/services/none/plugins", name="request-termination", config={"status_code": 200, "message": "here"})
+    gateway.create("/services/none/plugins", name="request-termination", config={"status_code": 200, "body": "x" * 8000, "content_type": "text/plain"})
     gateway.settle()
 
 

@@ -135,7 +135,8 @@ Task<void> H2Client::serve() {
   out_.trailers = nullptr;
   started_over_ = true;
   request_.reset();
-  arrived_ = given_ = std::string();
+  std::string().swap(arrived_);
+  std::string().swap(given_);
   while (!closed_) {
     co_await Arrival(*this);
     if (std::exchange(body_timed_out_, false) && !closed_) connection_.reset(out_.id, NGHTTP2_NO_ERROR);

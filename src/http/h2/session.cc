@@ -531,7 +531,7 @@ Task<void> Session::write_out() {
       break;
     }
   }
-  if (open_streams_ == 0) out_ = std::string();  // an idle connection holds no buffers
+  if (open_streams_ == 0) std::string().swap(out_);  // an idle connection holds no buffers; assigning would keep this one
   writing_ = false;
   if (nghttp2_session_want_read(session_) == 0 && nghttp2_session_want_write(session_) == 0) stream_.interrupt();
   if (writer_ended_) std::exchange(writer_ended_, nullptr).resume();
