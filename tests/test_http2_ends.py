@@ -270,6 +270,28 @@ def test_curl_uploads(house, upstream, tmp_path):
     assert out.stdout == hashlib.sha256(content).hexdigest(), out
 
 
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 204 No Content\r\n\r\n", plain(b"", "403 Forbidden"), plain(b"no", "403 Forbidden")],
+                         ids=["204", "empty", "body"])
+def test_an_answer_before_the_end_of_its_request_comes_whole(house, upstream, tls, answer):
+    house.gateway.route(upstream(lambda peer: (peer.head(), peer.send(answer), peer.wait_closed())), request_buffering=False)
+    with house.open(tls) as client:
+        is_answered_early(client, int(answer.split()[1]))
+
+
+def test_an_answer_of_the_gateway_before_the_end_of_its_request_comes_whole(house, echo, tls):
+    service, _ = house.gateway.route(echo, settle=False)
+    house.gateway.create(f"/services/{service['id']}/plugins", name="request-termination", config={"status_code": 204})
+    house.gateway.settle()
+    with house.open(tls) as client:
+        is_answered_early(client, 204)
+
+
+def is_answered_early(client, status):
+    stream = client.begin(method="POST", end=False)
+    client.until(lambda: client.answers[stream].reset is not None, "the reset")
+    assert (client.answers[stream].status, client.answers[stream].ended, client.answers[stream].reset) == (status, True, NO_ERROR)
+
+
 @pytest.mark.parametrize("ended_by", ["end of stream", "reset"])
 @pytest.mark.parametrize("more", [DATA, HEADERS], ids=["data", "headers"])
 def test_what_comes_on_a_stream_that_its_client_has_ended_ends_the_connection(house, upstream, tls, ended_by, more):

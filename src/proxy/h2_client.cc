@@ -277,7 +277,9 @@ bool H2Client::begin(Sending& piece) {
   out_.trailers = trailers ? answer.trailers : nullptr;
   piece.bytes = payload.size();
   if (!std::exchange(answer.head_sent, true)) {
-    const bool body = answer.upgrades || (answer.has_body && !(piece.last && payload.empty() && !trailers));
+    // Behind an answer that comes before the request's end follows a reset, which nghttp2 would let overtake a head that has not
+    // been sent yet: a frame for the end is waited for.
+    const bool body = answer.upgrades || !ended_ || (answer.has_body && !(piece.last && payload.empty() && !trailers));
     submit_head(answer, body);
     piece.bytes += answer.request.sent_head_bytes;
   } else if (!out_.open) {
