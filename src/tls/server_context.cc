@@ -34,6 +34,12 @@ std::string_view id_of(const SSL_SESSION* session) {
   return {reinterpret_cast<const char*>(id), size};
 }
 
+// Fetched once: by its usual name OpenSSL 3 looks it up for every ticket, under locks.
+const EVP_CIPHER* ticket_cipher() {
+  static EVP_CIPHER* const fetched = EVP_CIPHER_fetch(nullptr, "AES-256-CBC", nullptr);
+  return fetched;
+}
+
 bool offers(const unsigned char* list, unsigned size, const unsigned char* name, unsigned name_size) {
   for (unsigned at = 0; at < size; at += 1U + list[at]) {
     if (list[at] == name_size && at + 1 + name_size <= size && std::memcmp(list + at + 1, name, name_size) == 0) return true;
@@ -170,11 +176,11 @@ int ServerContext::seal_ticket(SSL* ssl, unsigned char* name, unsigned char* iv,
   if (sealing == 1) {
     if (RAND_bytes(iv, EVP_MAX_IV_LENGTH) != 1) return -1;
     std::copy(key->name.begin(), key->name.end(), name);
-    if (EVP_EncryptInit_ex2(cipher, EVP_aes_256_cbc(), key->cipher.data(), iv, nullptr) != 1) return -1;
+    if (EVP_EncryptInit_ex2(cipher, ticket_cipher(), key->cipher.data(), iv, nullptr) != 1) return -1;
   } else {
     key = std::find_if(keys.begin(), keys.end(), [&](const TicketKey& each) { return std::equal(each.name.begin(), each.name.end(), name); });
     if (key == keys.end()) return 0;
-    if (EVP_DecryptInit_ex2(cipher, EVP_aes_256_cbc(), key->cipher.data(), iv, nullptr) != 1) return -1;
+    if (EVP_DecryptInit_ex2(cipher, ticket_cipher(), key->cipher.data(), iv, nullptr) != 1) return -1;
   }
   std::array<unsigned char, 32> secret = key->mac;
   char digest[] = "SHA256";
