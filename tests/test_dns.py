@@ -1,12 +1,17 @@
 """Services by name: what a name server says moves traffic, and its silence does not stop it."""
 
+import socket
+import struct
 import time
+
+import pytest
 
 from support.dns import A, SERVER_FAILURE, NameServer
 from support.gateway import free_port
+from support.http2 import Http2
 from support.upstreams import plain, serve
 from support.waiting import eventually
-from support.wire import fetch
+from support.wire import fetch, request_bytes
 
 NOT_A_PORT_OF_OURS = 9
 
@@ -92,6 +97,55 @@ def test_the_name_of_a_service_record_is_what_host_says_where_it_is_wanted(priva
         eventually(lambda: host() == f"green.test:{echo.port}", "the new record's name")
         gateway.admin("PATCH", "/upstreams/shop.internal", json={"host_header": "told.test"})
         eventually(lambda: host() == f"told.test:{echo.port}", "what is told")
+
+
+# -- clients that leave while a name is looked up
+
+def leave(client, kind):
+    """A reset, or an end that leaves an answer possible for a second."""
+    sock = client.sock
+    if kind == "reset":
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    sock.close()
+
+
+@pytest.mark.parametrize("kind", ["reset", "end", "stream"])
+def test_a_client_that_leaves_does_not_wait_for_name_servers(private, kind):
+    with NameServer() as names:
+        names.answers["service.test"] = None
+        gateway = started(private, names, proxy_listen="127.0.0.1:%d http2" % free_port())
+        gateway.proxy = ("127.0.0.1", int(gateway.settings["proxy_listen"].split()[0].split(":")[1]))
+        gateway.route("http://service.test:80")
+        client = Http2(gateway.proxy, tls=False) if kind == "stream" else gateway.client()
+        if kind == "stream":
+            stream = client.begin()
+        else:
+            client.send(request_bytes())
+        eventually(lambda: names.asked, "a question")
+        if kind == "stream":
+            client.reset(stream)
+        else:
+            leave(client, kind)
+        eventually(lambda: " 499 " in gateway.log("access.log"), "the end of the request", timeout=4)
+        client.close()
+
+
+def test_those_who_stay_get_what_was_asked_for_those_who_left(private, upstream):
+    origin = upstream(named(b"here"))
+    with NameServer() as names:
+        names.answers["service.test"] = None
+        gateway = started(private, names, dns_order="A")
+        gateway.route(f"http://service.test:{origin.port}")
+        leaves, stays = gateway.client(), gateway.client()
+        leaves.send(request_bytes())
+        eventually(lambda: names.asked, "a question")
+        stays.send(request_bytes("GET", "/stays"))
+        leave(leaves, "reset")
+        eventually(lambda: " 499 " in gateway.log("access.log"), "the end of the first request", timeout=4)
+        names.answers["service.test"] = ["127.0.0.1"]
+        assert stays.answer().text == "here"
+        assert [message.target for message in origin.requests] == ["/stays"]
+        stays.close()
 
 
 # -- what is shown of the cache

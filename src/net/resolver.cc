@@ -76,8 +76,11 @@ class Resolver::Impl : public std::enable_shared_from_this<Resolver::Impl> {
       link_to(waits_for.waiters);
     }
     void await_resume() const noexcept {}
+    /// Soon, with operation_aborted.
+    void give_up() noexcept;
 
     DnsEntry& waits_for;
+    std::weak_ptr<Impl> resolver;  // of one that may give up
     // Kept here, for the entry may be gone when the waiter runs.
     Code error;
     Found found;
@@ -374,6 +377,15 @@ void Resolver::Impl::complete(DnsEntry& entry) {
   }
 }
 
+void Resolver::Impl::Waiter::give_up() noexcept {
+  const std::shared_ptr<Impl> impl = resolver.lock();
+  if (!impl) return;
+  error = boost::asio::error::operation_aborted;
+  found = nullptr;
+  link_to(impl->ready_);
+  impl->resume_soon();
+}
+
 /// Nobody runs inside a call of c-ares: what they do next may well come back to it, or end us.
 void Resolver::Impl::resume_ready() {
   const std::shared_ptr<Impl> alive = shared_from_this();
@@ -406,7 +418,7 @@ void Resolver::cancel() { impl_->cancel(); }
 
 bool Resolver::is_name_error(const Error& error) noexcept { return is_no_such_name(error.code) || is_empty_answer(error.code); }
 
-Task<Result<SocketAddress>> Resolver::resolve(const std::string& host, std::uint16_t port) {
+Task<Result<SocketAddress>> Resolver::resolve(const std::string& host, std::uint16_t port, Undertaking* waiting) {
   const auto with_port = [port](const DnsAddresses::One& one) { return one.ip.with_port(one.port != 0 ? one.port : port); };
   const Steady::time_point now = Steady::now();
   DnsEntry* entry = impl_->cache().find(host);
@@ -436,7 +448,13 @@ Task<Result<SocketAddress>> Resolver::resolve(const std::string& host, std::uint
     co_return with_port(entry->pick());
   }
   Impl::Waiter waiter(*entry);
+  if (waiting != nullptr) {
+    if (waiting->cancelled()) co_return Error{boost::asio::error::operation_aborted, Origin::upstream, "resolving " + host};
+    waiter.resolver = impl_;
+    waiting->begin(&waiter, [](void* self) noexcept { static_cast<Impl::Waiter*>(self)->give_up(); });
+  }
   co_await waiter;
+  if (waiting != nullptr) waiting->over();
   if (waiter.found == nullptr) co_return Error{waiter.error, Origin::upstream, "resolving " + host};
   co_return with_port(waiter.picked);
 }

@@ -12,6 +12,7 @@
 #include "base/task.h"
 #include "net/address.h"
 #include "net/loop.h"
+#include "net/undertaking.h"
 
 namespace gateway::net {
 
@@ -60,9 +61,10 @@ class Resolver {
 
   /// An address of `host`, a literal one included; of several each in turn, and by weight where they are of SRV, whose port then
   /// replaces `port`. Waits only when the cache has nothing usable or the TTL is 0; any number of waiters for a name cost one
-  /// look-up. `host` must live until the end. A hit allocates nothing.
+  /// look-up. `host` must live until the end, and `waiting` (may be null), with which one of them gives up: the look-up goes on.
+  /// A hit allocates nothing.
   /// Errors: is_name_error(); time-outs; operation_aborted after cancel().
-  Task<Result<SocketAddress>> resolve(const std::string& host, std::uint16_t port);
+  Task<Result<SocketAddress>> resolve(const std::string& host, std::uint16_t port, Undertaking* waiting = nullptr);
 
   /// All addresses of `host`; of SRV those of the best priority, their targets resolved. Where a target has several addresses,
   /// each has the record's weight. Unlike resolve() this waits for what has expired, for a caller who refreshes what it keeps:

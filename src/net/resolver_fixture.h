@@ -29,8 +29,8 @@ class ResolverTest : public ::testing::Test {
   }
   void TearDown() override { Executor::set_current(nullptr); }
 
-  static Task<void> look_up(Resolver& resolver, std::string host, std::shared_ptr<Found> found) {
-    Result<SocketAddress> result = co_await resolver.resolve(host, 80);
+  static Task<void> look_up(Resolver& resolver, std::string host, std::shared_ptr<Found> found, Undertaking* waiting = nullptr) {
+    Result<SocketAddress> result = co_await resolver.resolve(host, 80, waiting);
     found->emplace(std::move(result));
   }
   static Task<void> look_up_all(Resolver& resolver, std::string host, std::shared_ptr<FoundAll> found) {
@@ -38,10 +38,11 @@ class ResolverTest : public ::testing::Test {
     found->emplace(std::move(result));
   }
 
-  std::shared_ptr<Found> begin(const std::string& host) {
+  /// `waiting`, of somebody who may give up, lives as long as the look-up.
+  std::shared_ptr<Found> begin(const std::string& host, Undertaking* waiting = nullptr) {
     if (!resolver) resolver = std::make_unique<Resolver>(loop, options);
     auto found = std::make_shared<Found>();
-    spawn(look_up(*resolver, host, found));
+    spawn(look_up(*resolver, host, found, waiting));
     return found;
   }
   std::shared_ptr<FoundAll> begin_all(const std::string& host) {

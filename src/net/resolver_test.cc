@@ -215,6 +215,40 @@ Task<void> hold(Resolver& resolver, std::string host) {
   static_cast<void>(result);
 }
 
+TEST_F(ResolverTest, OneWhoGivesUpGoesAtOnceAndTheOthersGetTheAnswer) {
+  server.set("late.test", a, {.addresses = {"10.0.0.1"}, .delay = 60ms});
+  Undertaking waiting;
+  const auto given_up = begin("late.test", &waiting);
+  const auto patient = begin("late.test");
+  waiting.cancel();
+  EXPECT_FALSE(*given_up) << "not from inside of whoever gives up";
+  run_for(1ms);
+  ASSERT_TRUE(*given_up);
+  EXPECT_EQ((*given_up)->error().code, boost::asio::error::operation_aborted);
+  EXPECT_FALSE(*patient);
+  wait_for(*patient);
+  EXPECT_TRUE((*patient)->has_value());
+  EXPECT_EQ(server.asked("late.test", a), 1);
+}
+
+TEST_F(ResolverTest, GivingUpAfterTheAnswerOrTheResolverIsNothing) {
+  server.set("one.test", a, {.addresses = {"10.0.0.1"}});
+  server.set("silent.test", any, {.silent = true});
+  Undertaking answered;
+  const auto found = begin("one.test", &answered);
+  wait_for(*found);
+  answered.cancel();
+  EXPECT_TRUE((*found)->has_value());
+  Undertaking orphan;
+  const auto nothing = std::make_shared<Found>();
+  Task<void> held = look_up(*resolver, "silent.test", nothing, &orphan);  // started by hand, to own its frame
+  held.await_suspend(std::noop_coroutine()).resume();
+  resolver.reset();
+  orphan.cancel();
+  run_for(1ms);
+  EXPECT_FALSE(*nothing);
+}
+
 TEST_F(ResolverTest, MayBeDestroyedWithQueriesUnderWay) {
   server.set("silent.test", a, {.silent = true});
   resolver = std::make_unique<Resolver>(loop, options);

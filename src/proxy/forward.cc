@@ -37,7 +37,7 @@ bool may_repeat(const Request& request) {
 
 bool timed_out(const Error& error) { return error.code == boost::asio::error::timed_out; }
 
-/// A connection being made for a client.
+/// An address being found or a connection being made for a client.
 class Dial final : public Cancellable {
  public:
   explicit Dial(Client& client) : client_(client) { client_.watch_for(this); }
@@ -170,6 +170,7 @@ Task<bool> Forwarding::find_peer() {
 // One of the upstream's targets.
 Task<bool> Forwarding::pick() {
   const bool first = request_.tries.empty();
+  Dial dial(request_.client);  // where it waits for names, it looks whether the client is still there
   const bool picked = co_await peers_.next();
   if (picked) {
     peer_.address = peers_.address();
@@ -199,7 +200,9 @@ Task<bool> Forwarding::pick() {
 
 // Finds an address of the service's name.
 Task<bool> Forwarding::resolve() {
-  const Result<net::SocketAddress> found = co_await worker_.resolve(*request_.place.host, request_.place.port);
+  Dial dial(request_.client);
+  const Result<net::SocketAddress> found = co_await worker_.resolve(*request_.place.host, request_.place.port, &dial.dialling);
+  if (request_.client.gone()) co_return false;
   if (!found) {
     log::error("{}", found.error().to_string());
     // Refused before any peer was tried: this is an answer of our own.

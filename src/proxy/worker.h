@@ -55,7 +55,9 @@ class Worker final : tls::CertificateSource {
   [[nodiscard]] upstream::H2Pool& h2_pool() noexcept { return h2_pool_; }
   [[nodiscard]] telemetry::LogBuffer& access_log() noexcept { return log_; }
   [[nodiscard]] net::Resolver& resolver() noexcept { return resolver_; }
-  Task<Result<net::SocketAddress>> resolve(const std::string& host, std::uint16_t port) { return resolver_.resolve(host, port); }
+  Task<Result<net::SocketAddress>> resolve(const std::string& host, std::uint16_t port, net::Undertaking* waiting) {
+    return resolver_.resolve(host, port, waiting);
+  }
 
   [[nodiscard]] const tls::ServerContext& tls() const noexcept { return *tls_; }
 

@@ -5,7 +5,6 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
-#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -13,6 +12,7 @@
 #include "net/address.h"
 #include "net/loop.h"
 #include "net/stream.h"
+#include "net/undertaking.h"
 #include "tls/client_context.h"
 
 namespace gateway::upstream {
@@ -63,27 +63,8 @@ class Connection final : net::Stream::Observer {
 
 using ConnectionPtr = std::unique_ptr<Connection>;
 
-/// A connection being made, for whoever may not want it any more before it is. Its thread is the loop's.
-class Dialling {
- public:
-  /// Ends the wait, soon, with operation_aborted.
-  void cancel() noexcept {
-    if (!std::exchange(cancelled_, true) && end_ != nullptr) end_(what_);
-  }
-
-  // For those who make it: how it is ended from here on.
-  void begin(void* what, void (*end)(void*) noexcept) noexcept {
-    what_ = what;
-    end_ = end;
-  }
-  void over() noexcept { end_ = nullptr; }
-  [[nodiscard]] bool cancelled() const noexcept { return cancelled_; }
-
- private:
-  void* what_ = nullptr;
-  void (*end_)(void*) noexcept = nullptr;
-  bool cancelled_ = false;
-};
+/// A connection being made.
+using Dialling = net::Undertaking;
 
 /// One worker's kept-alive connections to peers. Idle ones are watched: a peer that closes, or speaks out
 /// of turn, is dropped at once.
