@@ -410,7 +410,7 @@ Task<void> Session::run() {
     lost_ = nghttp2_session_want_read(session_) != 0 || nghttp2_session_want_write(session_) != 0;
     break;
   }
-  ended_ = true;
+  ended_ = run_over_ = true;
   goodbye_.clear();
   co_await WriterEnd(*this);
 }
@@ -492,7 +492,7 @@ void Session::widen(StreamId id) {
 }
 
 void Session::flush() {
-  if (writing_ || inside_) return;
+  if (writing_ || inside_ || run_over_) return;
   writing_ = true;
   // When all that has come in this turn of the loop has been looked at: answers of many streams leave in one write.
   boost::asio::post(stream_.loop().io(), [this] { spawn(write_out()); });

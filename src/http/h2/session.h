@@ -60,7 +60,7 @@ class Session {
   Task<void> run();
   /// Lets what was said last reach the other side. Then the connection may be closed.
   Task<void> part();
-  /// Sends what has been submitted, now or when the write under way has ended.
+  /// Sends what has been submitted, now or when the write under way has ended; nothing once run() is over.
   void flush();
   /// No new streams; ends when those that are open have ended.
   void drain();
@@ -158,6 +158,7 @@ class Session {
   bool resuming_ = false;
   bool going_away_ = false;
   bool ended_ = false;
+  bool run_over_ = false;  // run() is over, or waits for the writer alone
   bool spoke_on_ = false;  // the other side, on a stream that it had ended
   bool lost_ = false;      // the other side is gone, or may be: nobody is left to be told anything
 };

@@ -1,0 +1,49 @@
+"""Ordinary services over HTTP/2: heads that come together, connections that lead nowhere, clients that leave early."""
+
+import threading
+
+import pytest
+
+from support.http2 import END_HEADERS, HEADERS, Doors, RawHttp2, frame, h2
+from support.waiting import eventually
+from support.wire import request_bytes
+
+
+@pytest.fixture(scope="module")
+def node(private_for_module):
+    return Doors(private_for_module, nginx_worker_processes=1)
+
+
+def over_http2(answer):
+    """An origin's script: answer(connection, stream, fields) for each request, as soon as its head has come."""
+
+    def script(peer):
+        connection = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False, header_encoding="utf-8"))
+        connection.initiate_connection()
+        peer.send(connection.data_to_send())
+        while data := peer.sock.recv(65536):
+            for event in connection.receive_data(data):
+                if isinstance(event, h2.events.RequestReceived):
+                    peer.upstream.requests.append(dict(event.headers))
+                    answer(connection, event.stream_id, dict(event.headers))
+            peer.send(connection.data_to_send())
+
+    return script
+
+
+def test_a_client_that_leaves_before_its_body_is_asked_for_harms_nobody(house, upstream):
+    origin = upstream()
+    house.gateway.route(origin, settle=False)
+    house.gateway.create("/plugins", name="key-auth")
+    house.gateway.create("/consumers", username="someone")
+    keys = [f"key-{n}" for n in range(60)]
+    for key in keys:
+        house.gateway.create("/consumers/someone/key-auth", key=key)
+    house.gateway.settle()
+    for key in keys:
+        # The key is looked up in the datastore; meanwhile the connection ends.
+        with RawHttp2(house.clear, tls=False) as client:
+            client.send(frame(HEADERS, END_HEADERS, 1, client.block(method="POST", more=[("apikey", key), ("expect", "100-continue"), ("content-length", "5")])))
+    with house.gateway.client() as client:
+        assert client.ask(request_bytes("GET", "/", [("apikey", keys[0])])).status == 200
+    assert house.gateway.alive()
