@@ -31,6 +31,31 @@ def over_http2(answer):
     return script
 
 
+def test_interim_heads_that_come_with_the_final_one_stay_apart(house, upstream):
+    def hinting(connection, stream, _):
+        connection.send_headers(stream, [(":status", "103"), ("link", "</one.css>")])
+        connection.send_headers(stream, [(":status", "100")])
+        connection.send_headers(stream, [(":status", "103"), ("link", "</two.css>")])
+        connection.send_headers(stream, [(":status", "200"), ("x-final", "yes")])
+        connection.send_data(stream, b"here", end_stream=True)
+
+    house.gateway.route(upstream(over_http2(hinting)), service={"http2": True})
+    with house.open() as client:
+        answer = client.fetch()
+        assert answer.status == 200 and bytes(answer.body) == b"here"
+        assert answer.headers["x-final"] == "yes" and "link" not in answer.headers
+        assert [head["link"] for head in answer.interim] == ["</one.css>", "</two.css>"]
+
+
+def test_interim_heads_without_end_are_no_answer(house, upstream):
+    def endless(connection, stream, _):
+        for _ in range(40):
+            connection.send_headers(stream, [(":status", "103"), ("link", "</one.css>")])
+
+    house.gateway.route(upstream(over_http2(endless)), service={"http2": True, "retries": 0})
+    assert house.gateway.get("/").status == 502
+
+
 def test_a_client_that_leaves_before_its_body_is_asked_for_harms_nobody(house, upstream):
     origin = upstream()
     house.gateway.route(origin, settle=False)

@@ -15,7 +15,7 @@ namespace {
 using http::Name;
 
 constexpr std::size_t max_response_head_bytes = 65536;
-constexpr unsigned max_interim_responses = 32;
+constexpr unsigned max_heads = 33;  // interim ones and the final one
 
 Error upstream_error(boost::system::error_code code, const char* doing) { return Error{code, Origin::upstream, doing}; }
 
@@ -157,6 +157,9 @@ bool H2Upstream::take_field(std::string_view name, std::string_view value) {
     return false;
   }
   if (name == ":status") {
+    if (++heads_ > max_heads) malformed_ = true;
+    if (malformed_) return false;
+    if (head_here_) put_interim_aside();
     status_ = 0;
     for (const char c : value) status_ = status_ * 10 + static_cast<unsigned>(c - '0');
     return true;
@@ -186,30 +189,34 @@ void H2Upstream::end_body() {
   wake();
 }
 
+// Heads may come faster than they are passed on.
+void H2Upstream::put_interim_aside() {
+  interims_.push_back({status_, headers_});
+  head_here_ = false;
+  headers_.clear();
+}
+
 Result<UpstreamSide::Head> H2Upstream::take_head(http::ResponseHead& head) {
-  for (;;) {
-    if (malformed_) return failure("reading the response head");
-    if (!head_here_) return Head::incomplete;
-    head.status = status_;
-    head.reason = http::reason_phrase(status_);
-    head.version = http::Version::http_2;
-    head.headers = headers_;
-    head.keep_alive = true;
-    if (status_ >= 200) break;
-    if (status_ == 101 || ++interim_ > max_interim_responses)
-      return upstream_error(boost::system::errc::make_error_code(boost::system::errc::protocol_error), "reading the response head");
-    if (status_ != 100) return Head::interim;
-    pass_interim();
+  if (malformed_) return failure("reading the response head");
+  if (head_here_ && status_ < 200) put_interim_aside();
+  // 100 (Continue) answers our Expect, which never went out: it is not the client's.
+  while (!interims_.empty() && interims_.front().status == 100) interims_.pop_front();
+  if (interims_.empty() && !head_here_) return Head::incomplete;
+  const bool interim = !interims_.empty();
+  head.status = interim ? interims_.front().status : status_;
+  head.reason = http::reason_phrase(head.status);
+  head.version = http::Version::http_2;
+  head.headers = interim ? interims_.front().headers : headers_;
+  head.keep_alive = true;
+  if (head.status == 101) {
+    return upstream_error(boost::system::errc::make_error_code(boost::system::errc::protocol_error), "reading the response head");
   }
+  if (interim) return Head::interim;
   head_taken_ = true;
   return Head::final;
 }
 
-void H2Upstream::pass_interim() {
-  head_here_ = false;
-  headers_.clear();
-  status_ = 0;
-}
+void H2Upstream::pass_interim() { interims_.pop_front(); }
 
 void H2Upstream::release_piece() noexcept {
   if (given_.empty()) return;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <deque>
 #include <optional>
 #include <string>
 
@@ -51,6 +52,7 @@ class H2Upstream final : public UpstreamSide, public upstream::H2Caller {
   [[nodiscard]] http::h2::Session::Fields fields() const;
   [[nodiscard]] Error failure(const char* doing) const;
   [[nodiscard]] bool failed() const noexcept { return cancelled_ || timed_out_ || (closed_ && !ended_); }
+  void put_interim_aside();
   void wake();
   void give_up_waiting() noexcept;
 
@@ -62,11 +64,16 @@ class H2Upstream final : public UpstreamSide, public upstream::H2Caller {
   net::Deadline write_deadline_;
   std::coroutine_handle<> waiting_;
 
+  struct Interim {
+    unsigned status;
+    http::Headers headers;
+  };
+  std::deque<Interim> interims_;  // that came before one that was not looked at yet
   http::Headers headers_;
   http::Headers trailers_;
   unsigned status_ = 0;
   std::size_t head_bytes_ = 0;
-  unsigned interim_ = 0;
+  unsigned heads_ = 0;
   std::string arrived_;
   std::string given_;
   std::uint32_t error_ = 0;
