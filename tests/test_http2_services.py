@@ -56,6 +56,44 @@ def test_interim_heads_without_end_are_no_answer(house, upstream):
     assert house.gateway.get("/").status == 502
 
 
+def test_a_connection_on_which_nothing_comes_any_more_gets_no_more_requests(house, upstream):
+    silent = threading.Event()
+
+    def once(connection, stream, _):
+        if not silent.is_set():
+            connection.send_headers(stream, [(":status", "200")], end_stream=True)
+
+    def script(peer):
+        if silent.is_set():
+            silent.clear()
+        over_http2(once)(peer)
+
+    origin = upstream(script)
+    house.gateway.route(origin, service={"http2": True, "read_timeout": 300, "retries": 0})
+    assert house.gateway.get("/").status == 200
+    silent.set()
+    assert house.gateway.get("/").status == 504
+    assert house.gateway.get("/").status == 200
+    assert len(origin.peers) == 2
+    eventually(lambda: origin.peers[0].closed.is_set(), "the end of the silent connection")
+
+
+def test_an_answer_that_is_slow_on_a_connection_that_lives_does_not_end_it(house, upstream):
+    def unless_slow(connection, stream, fields):
+        if fields[":path"] != "/slow":
+            connection.send_headers(stream, [(":status", "200")], end_stream=True)
+
+    origin = upstream(over_http2(unless_slow))
+    house.gateway.route(origin, service={"http2": True, "read_timeout": 400, "retries": 0})
+    with house.open() as client:
+        slow = client.begin(path="/slow")
+        eventually(lambda: origin.requests, "the slow request")
+        assert client.fetch().status == 200
+        assert client.answer(slow).status == 504
+        assert client.fetch().status == 200
+    assert len(origin.peers) == 1
+
+
 def test_a_client_that_leaves_before_its_body_is_asked_for_harms_nobody(house, upstream):
     origin = upstream()
     house.gateway.route(origin, settle=False)

@@ -106,6 +106,8 @@ void H2Upstream::wake() {
 
 void H2Upstream::give_up_waiting() noexcept {
   timed_out_ = true;
+  // Not a byte on the whole connection: it may lead nowhere any more, and others would wait on it as long.
+  if (call_ && call_->connection != nullptr && connection_.heard() < begun_) connection_.drain();
   cancel();
 }
 

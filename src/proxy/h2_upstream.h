@@ -60,6 +60,7 @@ class H2Upstream final : public UpstreamSide, public upstream::H2Caller {
   upstream::H2Connection& connection_;
   upstream::H2CallPtr call_;
   std::chrono::milliseconds write_timeout_;
+  Steady::time_point begun_ = Steady::now();
   net::Deadline deadline_;
   net::Deadline write_deadline_;
   std::coroutine_handle<> waiting_;

@@ -249,6 +249,7 @@ Session::Session(net::Stream& stream, const Limits& limits)
       pings_(most_patience, patience_per_second, Steady::now()),
       goodbye_(
           stream.loop().deadlines(), [](void* self) { static_cast<Session*>(self)->say_goodbye(); }, this),
+      heard_(Steady::now()),
       frames_(limits.server ? NGHTTP2_CLIENT_MAGIC_LEN : 0) {
   nghttp2_mem memory{this, &Memory::take, &Memory::give, &Memory::take_many, &Memory::change};  // copied
   nghttp2_option* option = nullptr;
@@ -377,6 +378,7 @@ Task<void> Session::run() {
   while (!ended_) {
     if (!stream_.data().empty()) {
       const std::string_view bytes = stream_.data();
+      heard_ = Steady::now();
       const int result = feed(bytes);
       charge_for_frames(frames_.count(bytes, [this](const FrameCount::Head& head) { look_at(head); }));
       came = bytes.size();

@@ -70,6 +70,8 @@ class Session {
   void abort() noexcept;
   [[nodiscard]] bool ended() const noexcept { return ended_; }
   [[nodiscard]] bool takes_streams() const noexcept { return !ended_ && !going_away_; }
+  /// When the last bytes came.
+  [[nodiscard]] Steady::time_point heard() const noexcept { return heard_; }
 
   // Sending, for the owner of a stream
 
@@ -145,6 +147,7 @@ class Session {
   Patience pings_;  // apart: who streams small messages may measure the way with each of them (gRPC does)
   std::size_t open_streams_ = 0;
   net::Deadline goodbye_;  // how long requests may still be on their way after the first GOAWAY
+  Steady::time_point heard_;
   FrameCount frames_;
   double useful_frames_ = 0;  // of those that have come in, since they were last charged for
   std::size_t continuations_ = 0;
