@@ -1,13 +1,15 @@
-"""WebSocket through the gateway: over HTTP/1.1 in clear text and TLS, and over HTTP/2 (RFC 8441)."""
+"""WebSocket through the gateway: over HTTP/1.1 in clear text and TLS, and over HTTP/2 (RFC 8441), on both sides."""
 
 import socket
 
 import pytest
 
+from support.certificates import issued
 from support.http2 import Doors, Http2, tls_context
-from support.upstreams import plain
+from support.tls import TlsUpstream
+from support.upstreams import RawUpstream, plain
 from support.waiting import eventually
-from support.websocket import BINARY, CLOSE, PING, PONG, TEXT, EchoServer, client_frame, handshake, parse_frame
+from support.websocket import BINARY, CLOSE, PING, PONG, TEXT, BothVersions, EchoServer, client_frame, handshake, parse_frame
 from support.wire import Reader
 
 
@@ -199,3 +201,119 @@ def test_other_kinds_of_connect_are_refused(house, server, pseudo):
         client.until(lambda: client.answers[stream].status or client.answers[stream].over, "an answer")
         assert client.answers[stream].status in (400, 405) or client.answers[stream].reset == 1
     assert server.requests == []
+
+
+# -- services that ask for HTTP/2
+
+@pytest.fixture(params=["in clear", "over tls"])
+def http2_service(request):
+    """Start a service that speaks both versions of HTTP: http2_service(script) -> url."""
+    started = []
+
+    def start(script, alpn=("h2", "http/1.1")):
+        started.append(RawUpstream(script) if request.param == "in clear" else TlsUpstream(issued("shop.test"), script, alpn=alpn))
+        return started[-1].url
+
+    yield start
+    problems = [problem for origin in started for problem in origin.problems]
+    [origin.stop() for origin in started]
+    assert not problems, f"an origin broke: {problems!r}"
+
+
+def converse(peer):
+    assert peer.protocol == "chat"
+    for message in ("a", "c" * 126, "d" * 300000):
+        peer.send(client_frame(message))
+        assert peer.frame() == (TEXT, message.encode())
+    peer.send(client_frame(b"are you there", PING))
+    assert peer.frame() == (PONG, b"are you there")
+
+
+def part(peer, first):
+    """The client closes first, or the server."""
+    good_bye = client_frame((1000).to_bytes(2, "big"), CLOSE)
+    peer.send(good_bye if first == "client" else client_frame("bye"))
+    assert peer.frame() == (CLOSE, (1000).to_bytes(2, "big"))
+    if first == "server":
+        peer.send(good_bye)
+    assert peer.ended()
+    peer.close()
+
+
+@pytest.mark.parametrize("first", ["client", "server"])
+def test_a_service_that_takes_it_over_http_2(house, opened, http2_service, first):
+    script = BothVersions()
+    house.gateway.route(http2_service(script), service={"http2": True})
+    for _ in range(2):
+        peer = opened(house, path="/chat?room=1")
+        converse(peer)
+        part(peer, first)
+    eventually(lambda: script.closed == [1000, 1000], "the closes at the service")
+    for version, fields in script.requests:
+        assert version == "2"
+        assert (fields[":method"], fields[":protocol"], fields[":path"]) == ("CONNECT", "websocket", "/chat?room=1")
+        assert fields["sec-websocket-version"] == "13" and fields["x-forwarded-host"] == "gate.test"
+        assert not {"sec-websocket-key", "upgrade", "connection", "host"} & set(fields)
+    assert script.resets == []
+
+
+@pytest.mark.parametrize("first", ["client", "server"])
+def test_a_service_that_does_not_offer_it_is_asked_over_http_1(house, opened, http2_service, first):
+    script = BothVersions(offers=False)
+    house.gateway.route(http2_service(script), service={"http2": True})
+    peer = opened(house)
+    converse(peer)
+    part(peer, first)
+    eventually(lambda: script.closed == [1000], "the close at the service")
+    assert [version for version, _ in script.requests] == ["1.1"]
+    assert script.requests[0][1]["upgrade"] == "websocket"
+
+
+def test_a_service_without_http_2_is_asked_over_http_1(house, opened):
+    script = BothVersions()
+    with TlsUpstream(issued("shop.test"), script, alpn=("http/1.1",)) as origin:
+        house.gateway.route(origin, service={"http2": True})
+        peer = opened(house)
+        converse(peer)
+        part(peer, "client")
+        assert [version for version, _ in script.requests] == ["1.1"]
+
+
+def test_a_client_that_vanishes_ends_the_stream_to_its_service(house, opened, http2_service):
+    script = BothVersions()
+    house.gateway.route(http2_service(script), service={"http2": True})
+    peer = opened(house)
+    converse(peer)
+    peer.close()
+    eventually(lambda: len(script.closed) == 1, "the end at the service")
+
+
+def test_tunnels_to_a_service_share_a_connection(house, opened):
+    script = BothVersions()
+    with RawUpstream(script) as origin:
+        house.gateway.route(origin, service={"http2": True})
+        peers = [opened(house) for _ in range(6)]
+        for n, peer in enumerate(peers):
+            peer.send(client_frame(f"from {n}"))
+        assert [peer.frame()[1] for peer in peers] == [b"from %d" % n for n in range(6)]
+        [peer.close() for peer in peers]
+        assert len(origin.peers) <= 2, "one for each worker"
+
+
+def test_a_refusal_over_http_2_is_passed_on(house, http2_service):
+    house.gateway.route(http2_service(BothVersions(status="403")), service={"http2": True})
+    opening, _ = handshake("/chat")
+    with house.gateway.client() as client:
+        assert client.ask(opening, "GET").status == 403
+    with Http2(house.tls) as client:
+        stream = client.begin(pseudo=[(":method", "CONNECT"), (":protocol", "websocket"), (":scheme", "https"), (":authority", "gate.test"), (":path", "/")],
+                              headers=[("sec-websocket-version", "13")], end=False)
+        client.until(lambda: client.answers[stream].ended, "the answer")
+        assert client.answers[stream].status == 403
+
+
+def test_a_service_that_never_greets_is_not_waited_for_longer_than_its_time(house, upstream):
+    house.gateway.route(upstream(lambda peer: peer.wait_closed()), service={"http2": True, "connect_timeout": 300, "retries": 0})
+    opening, _ = handshake("/chat")
+    with house.gateway.client() as client:
+        assert client.ask(opening, "GET").status == 504

@@ -72,7 +72,8 @@ class Forwarding {
   [[nodiscard]] bool admitted();
   void refuse_for_load();
   Task<Attempt> try_http1(bool fresh);
-  Task<Attempt> try_http2();
+  Task<Result<upstream::H2Connection*>> connect_http2();
+  Task<Attempt> try_http2(bool fresh);
   Task<Attempt> hear(UpstreamSide& side, bool reused, bool& keep);
   Task<Status> send_chunked(net::Stream& stream);
   Task<void> give_up();
@@ -138,7 +139,7 @@ Task<void> Forwarding::run() {
     if (peer_.tls) peer_.server_name = server_name();
     note_try(peer_.address);
     sent_ = false;
-    const Attempt outcome = service_.http2 ? co_await try_http2() : co_await try_http1(fresh);
+    const Attempt outcome = service_.http2 ? co_await try_http2(fresh) : co_await try_http1(fresh);
     if (outcome == Attempt::done) co_return;
     if (outcome == Attempt::failed || peers_.overloaded() || request_.client.gone()) break;
     // A stale connection says nothing about the peer: one more attempt, on one that cannot be stale.
@@ -302,14 +303,29 @@ Task<Attempt> Forwarding::try_http1(bool fresh) {
   co_return outcome;
 }
 
-Task<Attempt> Forwarding::try_http2() {
+// Null: what is wanted is a WebSocket, and the peer takes none over HTTP/2 (RFC 8441).
+Task<Result<upstream::H2Connection*>> Forwarding::connect_http2() {
+  Dial dial(request_.client);
+  const Result<upstream::H2Connection*> connection = co_await worker_.h2_pool().connect(peer_, service_.connect_timeout, &dial.dialling);
+  if (!request_.head.upgrade_websocket) co_return connection;
+  if (!connection) {
+    if (connection.error().code != boost::asio::error::no_protocol_option) co_return connection;
+    co_return static_cast<upstream::H2Connection*>(nullptr);
+  }
+  const Status greeted = co_await upstream::Greeting(**connection, service_.connect_timeout, dial.dialling);
+  if (!greeted) co_return greeted.error();
+  // A body before the first frame has no place in an extended CONNECT.
+  const bool takes = (*connection)->takes_extended_connect() && !request_.body.exists();
+  co_return takes ? *connection : nullptr;
+}
+
+Task<Attempt> Forwarding::try_http2(bool fresh) {
   if (!admitted()) co_return Attempt::failed;
-  std::optional<Dial> dial(request_.client);
-  const Result<upstream::H2Connection*> connection = co_await worker_.h2_pool().connect(peer_, service_.connect_timeout, &dial->dialling);
-  dial.reset();
+  const Result<upstream::H2Connection*> connection = co_await connect_http2();
   if (peers_.balances()) peers_.connected();
   if (!connection) co_return after_failure(connection.error(), false);
   if (request_.client.gone()) co_return Attempt::failed;
+  if (*connection == nullptr) co_return co_await try_http1(fresh);
   H2Upstream side(request_, **connection, service_.write_timeout);
   request_.client.watch_for(&side);
   sent_ = true;

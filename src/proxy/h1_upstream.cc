@@ -20,7 +20,7 @@ Error malformed(const char* doing) { return upstream_error(boost::system::errc::
 
 }  // namespace
 
-bool H1Upstream::chunked() const noexcept { return request_.body.framing().kind == Framing::Kind::chunked; }
+bool H1Upstream::chunked() const noexcept { return !tunnel_ && request_.body.framing().kind == Framing::Kind::chunked; }
 
 Task<Status> H1Upstream::send(std::string_view piece) {
   char size[20];
@@ -35,6 +35,7 @@ Task<Status> H1Upstream::send(std::string_view piece) {
 }
 
 Task<Status> H1Upstream::send_end(const http::Headers& trailers) {
+  if (tunnel_) stream_.shutdown_send();
   if (!chunked()) co_return Status{};
   Output end("0\r\n", &request_.arena);
   for (const http::Header& trailer : trailers) end.append(trailer.name).append(": ").append(trailer.value).append("\r\n");
@@ -82,6 +83,13 @@ void H1Upstream::begin_body(http::ResponseHead& head) {
   request_.response_block = stream_.take_block(head_bytes);
   done_ = framing_.kind == Framing::Kind::none || (framing_.kind == Framing::Kind::length && framing_.length == 0);
   if (!done_ && framing_.kind != Framing::Kind::until_close) decoder_.emplace(framing_, &trailers_);
+}
+
+bool H1Upstream::becomes_a_tunnel() noexcept {
+  tunnel_ = true;
+  framing_.kind = Framing::Kind::until_close;
+  done_ = false;
+  return true;
 }
 
 Result<UpstreamSide::Piece> H1Upstream::poll() {

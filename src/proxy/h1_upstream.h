@@ -30,7 +30,7 @@ class H1Upstream final : public UpstreamSide {
   void expires_after(std::chrono::milliseconds after) noexcept override { stream_.expires_after(after); }
   void never_expires() noexcept override { stream_.never_expires(); }
   [[nodiscard]] bool awaited() const noexcept override { return stream_.awaited(); }
-  [[nodiscard]] net::Stream* tunnel() noexcept override { return &stream_; }
+  [[nodiscard]] bool becomes_a_tunnel() noexcept override;
 
  private:
   bool has_arrived() override;
@@ -51,6 +51,7 @@ class H1Upstream final : public UpstreamSide {
   std::string_view whole_;  // the body, when all of it came with the head
   std::size_t consume_next_ = 0;
   bool head_taken_ = false;
+  bool tunnel_ = false;
   bool done_ = false;
 };
 

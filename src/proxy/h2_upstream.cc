@@ -7,6 +7,7 @@
 #include "proxy/h2_fields.h"
 #include "proxy/head_writer.h"
 #include "proxy/upstream_head.h"
+#include "proxy/websocket_key.h"
 #include "proxy/worker.h"
 
 namespace gateway::proxy {
@@ -60,15 +61,18 @@ http::h2::Session::Fields H2Upstream::fields() const {
   const plugin::Exchange& exchange = request_.exchange;
   http::Headers& headers = request_.head.headers;
   Session::Fields fields;
-  fields.reserve(headers.size() + 4);
+  fields.reserve(headers.size() + 5);
   const std::string_view path = sends_query(request_) ? join(request_.arena, {exchange.upstream_path, "?", exchange.upstream_query}) : exchange.upstream_path;
-  fields.push_back(Session::field(":method", request_.head.method));
+  fields.push_back(Session::field(":method", wants_tunnel() ? "CONNECT" : request_.head.method));
+  if (wants_tunnel()) fields.push_back(Session::field(":protocol", "websocket"));
   fields.push_back(Session::field(":scheme", request_.upstream->tls ? "https" : "http"));
   fields.push_back(Session::field(":authority", headers.value(Name::host)));
   fields.push_back(Session::field(":path", path));
   for (const http::Header& header : headers) {
-    // Host is said by :authority.
-    if (header.id != Name::host && has_h2_field(header)) fields.push_back(h2_field(header, request_.arena));
+    // Host is said by :authority; a key is for HTTP/1.1 (RFC 8441, 5).
+    if (header.id == Name::host || !has_h2_field(header)) continue;
+    if (wants_tunnel() && http::equals_ignoring_case(header.name, websocket_key_header)) continue;
+    fields.push_back(h2_field(header, request_.arena));
   }
   return fields;
 }
@@ -78,7 +82,11 @@ Task<Status> H2Upstream::begin() {
   const bool whole = body.buffered();
   const bool trailers = whole && !body.trailers().empty();
   const bool follows = body.exists() && (!whole || !body.piece().empty() || trailers);
-  call_ = connection_.call(*this, fields(), follows, whole ? body.piece() : std::string_view{}, whole);
+  if (wants_tunnel()) {
+    call_ = connection_.call(*this, fields(), true, {}, false);
+  } else {
+    call_ = connection_.call(*this, fields(), follows, whole ? body.piece() : std::string_view{}, whole);
+  }
   if (!call_) co_return upstream_error(boost::asio::error::try_again, "opening a stream");
   if (trailers) call_->out.trailers = &body.trailers();
   if (!follows || !whole) {
@@ -215,7 +223,17 @@ Result<UpstreamSide::Head> H2Upstream::take_head(http::ResponseHead& head) {
   }
   if (interim) return Head::interim;
   head_taken_ = true;
+  if (wants_tunnel() && status_ < 300) switch_protocols(head);
   return Head::final;
+}
+
+// RFC 8441, 5: what HTTP/1.1 says with 101.
+void H2Upstream::switch_protocols(http::ResponseHead& head) const {
+  head.status = 101;
+  head.reason = http::reason_phrase(head.status);
+  head.headers.remove(Name::content_length);
+  head.headers.set(Name::upgrade, "websocket");
+  head.headers.set("Sec-WebSocket-Accept", websocket_accept(request_.head.headers.value(websocket_key_header), request_.arena));
 }
 
 void H2Upstream::pass_interim() { interims_.pop_front(); }

@@ -11,7 +11,8 @@
 
 namespace gateway::proxy {
 
-/// One request on an HTTP/2 connection to an upstream.
+/// One request on an HTTP/2 connection to an upstream. One for WebSocket is an extended CONNECT (RFC 8441), which the peer must
+/// take; to those who use it the answer looks as in HTTP/1.1.
 class H2Upstream final : public UpstreamSide, public upstream::H2Caller {
  public:
   H2Upstream(Request& request, upstream::H2Connection& connection, std::chrono::milliseconds write_timeout);
@@ -34,6 +35,7 @@ class H2Upstream final : public UpstreamSide, public upstream::H2Caller {
   void expires_after(std::chrono::milliseconds after) noexcept override;
   void never_expires() noexcept override;
   [[nodiscard]] bool awaited() const noexcept override { return waiting_ != nullptr; }
+  [[nodiscard]] bool becomes_a_tunnel() noexcept override { return wants_tunnel(); }
 
  private:
   class Taken;
@@ -50,6 +52,8 @@ class H2Upstream final : public UpstreamSide, public upstream::H2Caller {
   Result<bool> arrival() override;
 
   [[nodiscard]] http::h2::Session::Fields fields() const;
+  [[nodiscard]] bool wants_tunnel() const noexcept { return request_.head.upgrade_websocket; }
+  void switch_protocols(http::ResponseHead& head) const;
   [[nodiscard]] Error failure(const char* doing) const;
   [[nodiscard]] bool failed() const noexcept { return cancelled_ || timed_out_ || (closed_ && !ended_); }
   void put_interim_aside();

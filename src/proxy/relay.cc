@@ -38,9 +38,8 @@ Task<Result<Relay::End>> Relay::run(Upload& upload) {
   request_.source = plugin::Record::Source::upstream;
   mark_hop_by_hop(head_.headers);
   if (head_.status == 101) {
-    net::Stream* upstream = upstream_.tunnel();
-    if (!request_.head.upgrade_websocket || upstream == nullptr) co_return malformed("switching protocols unasked");
-    co_return co_await tunnel(*upstream);
+    if (!request_.head.upgrade_websocket || !upstream_.becomes_a_tunnel()) co_return malformed("switching protocols unasked");
+    co_return co_await tunnel();
   }
   if (request_.chain->buffers_response && any_chosen(plugin::Phase::response)) co_return co_await send_buffered();
 

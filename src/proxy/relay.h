@@ -34,7 +34,7 @@ class Relay {
   Task<Result<Piece>> next_piece();
   Task<Status> pass_interim();
   Task<Result<End>> send_buffered();
-  Task<Result<End>> tunnel(net::Stream& upstream);
+  Task<Result<End>> tunnel();
   void prepare_head();
   [[nodiscard]] bool body_follows() const noexcept;
   [[nodiscard]] bool any_chosen(plugin::Phase phase) const noexcept;

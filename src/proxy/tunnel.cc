@@ -15,13 +15,14 @@ constexpr std::chrono::milliseconds last_words{1000};
 /// What both directions share: their end, when either side fails or nothing has moved for too long.
 struct Tunnel {
   Client& client;
-  net::Stream& upstream;
+  UpstreamSide& upstream;
   Answer& answer;
   std::chrono::milliseconds idle;
+  bool upstream_ended = false;
   bool over = false;  // a wait that had ended already when it was cancelled does not see that
   net::Deadline deadline;
 
-  Tunnel(Client& client_side, net::Stream& upstream_side, Answer& begun, std::chrono::milliseconds longest)
+  Tunnel(Client& client_side, UpstreamSide& upstream_side, Answer& begun, std::chrono::milliseconds longest)
       : client(client_side),
         upstream(upstream_side),
         answer(begun),
@@ -42,20 +43,22 @@ struct Tunnel {
 
 Task<void> Tunnel::down() {
   while (!over) {
-    const std::string_view data = upstream.data();
-    if (!data.empty()) {
+    const Result<UpstreamSide::Piece> piece = upstream.poll();
+    if (!piece) break;
+    if (!piece->payload.empty()) {
       deadline.set(idle);
-      const Status sent = co_await client.send(answer, data, false);
+      const Status sent = co_await client.send(answer, piece->payload, false);
       if (!sent) break;
-      upstream.consume(data.size());
-      continue;
     }
-    if (upstream.ended()) {
+    if (piece->last) {
+      upstream.release_piece();
+      upstream_ended = true;
       client.end_sending();
       // Whoever serves has said all; it waits for us to close as well, and that is not for the client to put off.
       deadline.set(std::min(idle, last_words));
       co_return;
     }
+    if (!piece->payload.empty()) continue;
     const Result<bool> more = co_await upstream.more();
     if (!more) break;
   }
@@ -68,11 +71,13 @@ Task<void> Tunnel::up() {
     const Result<std::string_view> data = co_await client.receive();
     if (!data) break;
     if (data->empty()) {
-      upstream.shutdown_send();
+      const http::Headers no_trailers(answer.request.arena);
+      const Status ended = co_await upstream.send_end(no_trailers);
+      if (!ended) break;
       co_return;
     }
-    if (!upstream.ended()) deadline.set(idle);
-    const Status sent = co_await upstream.write(*data);
+    if (!upstream_ended) deadline.set(idle);
+    const Status sent = co_await upstream.send(*data);
     if (!sent) break;
   }
   end();
@@ -98,7 +103,7 @@ Task<void> up_beside(Beside& beside) {
 }  // namespace
 
 // After 101 (Switching Protocols) both sides speak as they like. Lives on through configuration changes.
-Task<Result<Relay::End>> Relay::tunnel(net::Stream& upstream) {
+Task<Result<Relay::End>> Relay::tunnel() {
   prepare_head();
   request_.status = head_.status;
   request_.response_started = true;
@@ -107,7 +112,7 @@ Task<Result<Relay::End>> Relay::tunnel(net::Stream& upstream) {
   if (!sent) co_return End::close;
 
   client_.becomes_a_tunnel();
-  Tunnel both(client_, upstream, answer_, timeout_);
+  Tunnel both(client_, upstream_, answer_, timeout_);
   Beside beside{both};
   spawn(up_beside(beside));
   co_await both.down();

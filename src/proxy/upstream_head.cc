@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "base/ascii.h"
-#include "base/uuid.h"
 #include "proxy/head_writer.h"
+#include "proxy/websocket_key.h"
 
 namespace gateway::proxy {
 namespace {
@@ -126,23 +126,6 @@ void set_framing(Request& request) {
   }
 }
 
-// RFC 8441, 5.1: over HTTP/2 there is none, and HTTP/1.1 wants one: 16 random bytes as base64.
-std::string_view websocket_key(http::Arena& arena) {
-  constexpr std::string_view digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  const Uuid random = Uuid::random();
-  char text[24];
-  std::size_t at = 0;
-  for (std::size_t i = 0; i < 15; i += 3) {
-    const unsigned word = static_cast<unsigned>(random.bytes[i]) << 16 | static_cast<unsigned>(random.bytes[i + 1]) << 8 | random.bytes[i + 2];
-    for (int shift = 18; shift >= 0; shift -= 6) text[at++] = digits[word >> shift & 63];
-  }
-  text[at++] = digits[random.bytes[15] >> 2 & 63];
-  text[at++] = digits[random.bytes[15] << 4 & 63];
-  text[at++] = '=';
-  text[at++] = '=';
-  return join(arena, {{text, sizeof text}});
-}
-
 // Kong's request debugging is for Kong: neither its switch nor its token is the upstream's business.
 bool is_debugging(const http::Header& header) {
   constexpr std::string_view beginning = "X-Kong-Request-Debug";
@@ -200,7 +183,7 @@ void prepare_request_headers(Request& request, const Options& options) {
   if (upgrading) {
     headers.add(Name::connection, "keep-alive, Upgrade");
     headers.add(Name::upgrade, "websocket");
-    if (request.head.version == http::Version::http_2) headers.set("Sec-WebSocket-Key", websocket_key(request.arena));
+    if (request.head.version == http::Version::http_2) headers.set(websocket_key_header, websocket_key(request.arena));
   } else {
     headers.add(Name::connection, "keep-alive");
   }

@@ -7,7 +7,6 @@
 #include "base/result.h"
 #include "base/task.h"
 #include "http/message.h"
-#include "net/stream.h"
 #include "proxy/cancellable.h"
 
 namespace gateway::proxy {
@@ -59,8 +58,9 @@ class UpstreamSide : public Cancellable {
   /// Somebody waits in more().
   [[nodiscard]] virtual bool awaited() const noexcept = 0;
 
-  /// After 101: the connection itself; null where there is none to be had.
-  [[nodiscard]] virtual net::Stream* tunnel() noexcept { return nullptr; }
+  /// After 101: what is sent and polled from here on are bytes as they come, both ways at a time, until each side has sent its
+  /// end. False: this is no answer that could have come.
+  [[nodiscard]] virtual bool becomes_a_tunnel() noexcept = 0;
 
  private:
   virtual bool has_arrived() = 0;

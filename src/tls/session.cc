@@ -54,11 +54,17 @@ error_code last_error() noexcept {
   return {static_cast<int>(static_cast<unsigned>(code)), error_category()};
 }
 
-bool is_plain_http(const error_code& error) noexcept {
-  if (error.category() != error_category()) return false;
-  const int reason = ERR_GET_REASON(static_cast<unsigned long>(static_cast<unsigned>(error.value())));
-  return reason == SSL_R_HTTP_REQUEST;
+namespace {
+
+bool has_reason(const error_code& error, int reason) noexcept {
+  return error.category() == error_category() && ERR_GET_REASON(static_cast<unsigned long>(static_cast<unsigned>(error.value()))) == reason;
 }
+
+}  // namespace
+
+bool is_plain_http(const error_code& error) noexcept { return has_reason(error, SSL_R_HTTP_REQUEST); }
+
+bool is_no_common_protocol(const error_code& error) noexcept { return has_reason(error, SSL_R_TLSV1_ALERT_NO_APPLICATION_PROTOCOL); }
 
 /// OpenSSL's way to our socket. Its own would not tell when the socket was read empty.
 struct SocketBio {

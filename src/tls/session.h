@@ -87,6 +87,9 @@ class Session final : public net::Layer {
 /// The other side did not shake hands: it asked in clear text.
 [[nodiscard]] bool is_plain_http(const boost::system::error_code& error) noexcept;
 
+/// The other side speaks none of the protocols that it was offered (RFC 7301, 3.2).
+[[nodiscard]] bool is_no_common_protocol(const boost::system::error_code& error) noexcept;
+
 /// The newest of OpenSSL's errors on this thread; the queue is empty afterwards.
 [[nodiscard]] boost::system::error_code last_error() noexcept;
 

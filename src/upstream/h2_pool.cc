@@ -36,6 +36,7 @@ H2Connection::H2Connection(H2Pool& pool, ConnectionPtr connection, const Destina
 Task<void> H2Connection::serve() {
   co_await run();
   for (const H2CallPtr& call : std::vector<H2CallPtr>(calls_)) stream_closed(call.get(), NGHTTP2_INTERNAL_ERROR);
+  wake_greeted();
   resume_ready();
   Pool::discard(std::move(connection_));
   pool_.remove(*this);
@@ -70,6 +71,18 @@ void H2Connection::resume_soon() {
   pool_.loop().post([this] { resume_ready(); });
 }
 
+void H2Connection::settings_came() {
+  greeted_ = true;
+  wake_greeted();
+}
+
+void H2Connection::wake_greeted() {
+  while (greetings_ != nullptr) {
+    resume_later(greetings_->handle);
+    greetings_->unlink();
+  }
+}
+
 bool H2Connection::take_field(void* stream, std::string_view name, std::string_view value) {
   H2Caller* caller = call_of(stream).caller;
   return caller == nullptr || caller->take_field(name, value);
@@ -99,6 +112,40 @@ void H2Connection::stream_closed(void* stream, std::uint32_t error) {
 }
 
 void H2Connection::misbehaves(const char* how) { log::warn("closed an HTTP/2 connection to {}: too many {}", to_.address.to_string(), how); }
+
+// Greeting
+
+Greeting::Greeting(H2Connection& connection, std::chrono::milliseconds longest, Dialling& dialling)
+    : connection_(connection),
+      loop_(connection.pool_.loop()),
+      longest_(longest),
+      dialling_(dialling),
+      deadline_(
+          loop_.deadlines(), [](void* self) { static_cast<Greeting*>(self)->give_up(boost::asio::error::timed_out); }, this) {
+  if (dialling_.cancelled()) error_ = boost::asio::error::operation_aborted;
+  dialling_.begin(this, [](void* self) noexcept { static_cast<Greeting*>(self)->give_up(boost::asio::error::operation_aborted); });
+}
+
+void Greeting::await_suspend(std::coroutine_handle<> waiting) {
+  handle = waiting;
+  link_to(connection_.greetings_);
+  deadline_.set(longest_);
+}
+
+// Not from inside of whatever noticed that the client has left.
+void Greeting::give_up(const boost::system::error_code& why) noexcept {
+  if (link == nullptr) return;
+  unlink();
+  error_ = why;
+  loop_.post([waiting = handle] { waiting.resume(); });
+}
+
+Status Greeting::await_resume() {
+  deadline_.clear();
+  if (error_) return Error{error_, Origin::upstream, "waiting for HTTP/2 settings"};
+  if (!connection_.greeted_) return Error{boost::asio::error::connection_reset, Origin::upstream, "waiting for HTTP/2 settings"};
+  return {};
+}
 
 // H2Pool
 
@@ -188,7 +235,9 @@ Task<void> H2Pool::open(std::shared_ptr<Opening> opening, std::chrono::milliseco
   if (connection) {
     outcome = admit(opening->to, std::move(*connection));
   } else {
-    outcome = connection.error();
+    Error error = connection.error();
+    if (tls::is_no_common_protocol(error.code)) error.code = boost::asio::error::no_protocol_option;
+    outcome = std::move(error);
   }
   forget(*opening);
   // First all are told: what one of them does may end another.

@@ -5,6 +5,8 @@
 #include <vector>
 
 #include "http/h2/session.h"
+#include "net/deadline.h"
+#include "net/waiting.h"
 #include "upstream/pool.h"
 
 namespace gateway::upstream {
@@ -46,11 +48,16 @@ class H2Connection final : public http::h2::Session {
   H2CallPtr call(H2Caller& caller, const Fields& fields, bool body, std::string_view first, bool last);
   /// The caller listens no longer; what is not over ends.
   void leave(H2Call& call);
+  /// Extended CONNECT. Known when the peer has greeted (Greeting).
   using Session::resume_later;
+  using Session::takes_extended_connect;
   void resume_soon();
 
  private:
+  friend class Greeting;
   friend class H2Pool;
+  void settings_came() override;
+  void wake_greeted();
   void* begin_stream(http::h2::StreamId /*id*/) override { return nullptr; }
   bool take_field(void* stream, std::string_view name, std::string_view value) override;
   void end_head(void* stream, bool end_of_stream) override;
@@ -64,6 +71,32 @@ class H2Connection final : public http::h2::Session {
   Destination to_;
   std::chrono::milliseconds idle_;
   std::vector<H2CallPtr> calls_;
+  net::Waiting* greetings_ = nullptr;
+  bool greeted_ = false;
+};
+
+/// Waits until the peer has said what it takes: its settings. Errors: timed_out; operation_aborted after dialling.cancel(); the
+/// connection ended before.
+class Greeting final : net::Waiting {
+ public:
+  Greeting(H2Connection& connection, std::chrono::milliseconds longest, Dialling& dialling);
+  ~Greeting() { dialling_.over(); }
+  Greeting(const Greeting&) = delete;
+  Greeting& operator=(const Greeting&) = delete;
+
+  bool await_ready() const noexcept { return error_ || connection_.greeted_ || connection_.ended(); }
+  void await_suspend(std::coroutine_handle<> waiting);
+  Status await_resume();
+
+ private:
+  void give_up(const boost::system::error_code& why) noexcept;
+
+  H2Connection& connection_;
+  net::Loop& loop_;
+  std::chrono::milliseconds longest_;
+  Dialling& dialling_;
+  net::Deadline deadline_;
+  boost::system::error_code error_;
 };
 
 /// One worker's HTTP/2 connections to peers.

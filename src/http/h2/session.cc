@@ -92,6 +92,7 @@ struct Session::Callbacks {
   static int frame(nghttp2_session* /*session*/, const nghttp2_frame* frame, void* user) {
     Session& me = self(user);
     if (frame->hd.type == NGHTTP2_GOAWAY) me.going_away_ = true;
+    if (frame->hd.type == NGHTTP2_SETTINGS && (frame->hd.flags & NGHTTP2_FLAG_ACK) == 0) me.settings_came();
     if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA) return 0;
     void* stream = stream_of(me, frame->hd.stream_id);
     if (stream == nullptr) return 0;

@@ -100,6 +100,8 @@ class Session {
   virtual void take_data(void* stream, std::string_view bytes) = 0;
   virtual void end_body(void* stream) = 0;
   virtual void stream_closed(void* stream, std::uint32_t error) = 0;
+  /// The other side has said what it takes: its settings are in force.
+  virtual void settings_came() {}
   /// Outside of nghttp2, after bytes have come in: what was noted above can be acted on.
   virtual void came_in() {}
   /// The other side behaves in a way that only costs: for the log.
@@ -112,6 +114,10 @@ class Session {
   [[nodiscard]] const Limits& limits() const noexcept { return limits_; }
   /// For a connection on which nothing has been asked for a while: gives back memory that is only needed while it speaks.
   void rest() noexcept;
+  /// The other side takes extended CONNECT (RFC 8441, 3).
+  [[nodiscard]] bool takes_extended_connect() const noexcept {
+    return nghttp2_session_get_remote_settings(session_, NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL) == 1;
+  }
   /// Streams the other side lets us open at a time.
   [[nodiscard]] std::uint32_t streams_allowed() const noexcept {
     return nghttp2_session_get_remote_settings(session_, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
