@@ -14,7 +14,7 @@ import pytest
 
 from support.certificates import certificate, digest, issued
 from support.gateway import free_port
-from support.http2 import DATA, END_HEADERS, END_STREAM, HEADERS, Http2, RawHttp2, cpu_seconds, frame, tls_context
+from support.http2 import DATA, END_HEADERS, END_STREAM, HEADERS, Http2, RawHttp2, WINDOW_UPDATE, cpu_seconds, frame, tls_context
 from support.records import Log
 from support.tls import Records, TlsClient, shown
 from support.upstreams import plain
@@ -610,7 +610,7 @@ def terminating(gateway):
     """Answers without a service, ten of which fill a large buffer."""
     gateway.create("/services", name="none", url="http://127.0.0.1:9")
     gateway.create("/services/none/routes", paths=["/"])
-    gateway.create("/services/none/plugins", name="request-termination", config={"status_code": 200, "body": "x" * 8000, "content_type": "text/plain"})
+    gateway.create("/services/none/plugins", name="request-termination", config={"status_code": 200, "body": "x" * 2000, "content_type": "text/plain"})
     gateway.settle()
 
 
@@ -639,6 +639,7 @@ def test_idle_connections_take_little_memory(own, echo, kind):
             assert client.fetch().status == 200
         elif "after" in kind:
             client = RawHttp2(house.tls, context)
+            client.send(frame(WINDOW_UPDATE, payload=(1 << 30).to_bytes(4, "big")))
             for first in range(1, 600, 20):
                 ask_ten(client, first)
         else:

@@ -134,7 +134,7 @@ Task<void> Forwarding::run() {
   bool fresh = false;  // not on a kept connection
   bool again = false;  // at the same peer
   while (left > 0) {
-    if (!again && !co_await find_peer()) break;
+    if (!again && request_.place.literal == nullptr && !co_await find_peer()) break;
     again = false;
     if (peer_.tls) peer_.server_name = server_name();
     note_try(peer_.address);
@@ -162,8 +162,8 @@ std::string Forwarding::server_name() const {
   return std::string(name);
 }
 
+// Where the service has no address of its own: a target of its upstream, or an address of its name.
 Task<bool> Forwarding::find_peer() {
-  if (request_.place.literal != nullptr) co_return true;
   if (peers_.balances()) co_return co_await pick();
   co_return co_await resolve();
 }
