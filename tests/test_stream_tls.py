@@ -69,6 +69,25 @@ def test_passthrough_leads_to_two_real_servers_by_name(streams):
                 assert read_exactly(session, 7) == b"reward\n"
 
 
+@pytest.mark.parametrize("protocol", ["tcp", "tls", "https"])
+def test_what_passes_through_is_touched_by_no_protocol_of_the_service(streams, protocol):
+    """A service that says tls gets the client's TLS, not another one around it."""
+    pair = certificate("a.test")
+    with TcpServer(context=server_context(pair)) as server:
+        route(streams, server.port, {"protocol": protocol}, protocols=["tls_passthrough"], snis=["a.test"])
+        with tls(streams.ports.tls, "a.test") as session:
+            assert shown(session) == pair.cert.split()
+            ask(session)
+
+
+@pytest.mark.parametrize("protocol", ["tls", "https"])
+def test_services_over_tls_are_spoken_to_over_tls(streams, protocol):
+    with TcpServer(context=server_context(certificate("a.test"))) as server:
+        route(streams, server.port, {"protocol": protocol}, destinations=to(streams.ports.tcp))
+        with connect(streams.ports.tcp) as sock:
+            ask(sock)
+
+
 def test_passthrough_and_termination_share_a_listener(streams):
     passed = certificate("a.test")
     with OpensslServer(passed) as far, TcpServer() as near:

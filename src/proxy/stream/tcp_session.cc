@@ -29,6 +29,9 @@ bool is_trusted(const net::SocketAddress& peer, const Options& options) {
   return ip && options.trusted.contains(*ip);
 }
 
+// Client and service speak TLS with each other: every byte is theirs.
+bool passes_through(const Session& session) { return (session.route->protocols & entity::bit(entity::Protocol::tls_passthrough)) != 0; }
+
 }  // namespace
 
 TcpSession::TcpSession(Server& server, const Host& host, int descriptor, const net::SocketAddress& peer, const Listening& at)
@@ -75,8 +78,7 @@ Task<void> TcpSession::carry() {
     if (!greeted) co_return;
   }
   if (!session_.find_route(host_)) co_return;
-  const bool passthrough = (session_.route->protocols & entity::bit(entity::Protocol::tls_passthrough)) != 0;
-  if (at_.tls && !passthrough) {
+  if (at_.tls && !passes_through(session_)) {
     const bool agreed = co_await shake_hands();
     if (!agreed) co_return;
   }
@@ -196,7 +198,7 @@ Task<Status> TcpSession::try_peer(const net::SocketAddress& peer) {
   upstream_->expires_after(service.service.connect_timeout);
   Status connected = co_await upstream_->connect(peer);
   const char* doing = "connecting to ";
-  if (connected && service.tls) {
+  if (connected && service.tls && !passes_through(session_)) {
     doing = "opening TLS with ";
     upstream_->expires_after(service.service.connect_timeout);
     std::unique_ptr<tls::Session> session = service.tls->connect(upstream_->socket().native_handle(), peers_->server_name(), false, nullptr);
