@@ -3,7 +3,6 @@
 import hashlib
 import itertools
 import pathlib
-import signal
 import socket
 import ssl
 import subprocess
@@ -16,30 +15,13 @@ from support.certificates import certificate, digest, issued
 from support.gateway import free_port
 from support.http2 import DATA, END_HEADERS, END_STREAM, HEADERS, Http2, RawHttp2, WINDOW_UPDATE, cpu_seconds, frame, tls_context
 from support.records import Log
-from support.tls import Records, TlsClient, shown
+from support.tls import House, Records, TlsClient, shown
 from support.upstreams import plain
 from support.waiting import eventually
 from support.wire import request_bytes
 
 MIB = 1024 * 1024
 V12, V13 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
-
-
-class House:
-    """A gateway with a plain listener and one for TLS."""
-
-    def __init__(self, start, flags="ssl http2", **settings):
-        self.tls = ("127.0.0.1", free_port())
-        clear = ("127.0.0.1", free_port())
-        self.gateway = start(proxy_listen="%s:%d, %s:%d %s" % (*clear, *self.tls, flags), **settings)
-        self.gateway.proxy = clear
-
-    def open(self, **more):
-        return TlsClient(self.tls, **more)
-
-    def get(self, target="/", headers=(), **more):
-        with self.open(**more) as client:
-            return client.ask(request_bytes("GET", target, list(headers) + [("Connection", "close")]))
 
 
 @pytest.fixture(scope="module")
@@ -233,120 +215,6 @@ def test_a_record_tells_of_the_connection(house, echo):
         agreed = {"version": client.sock.version(), "cipher": client.sock.cipher()[0], "client_verify": "NONE"}
     house.gateway.get("/")
     assert [r["request"].get("tls") for r in log.records(2)] == [agreed, None]
-
-
-# -- resumption
-
-def resume(house, version, times=1, name="gate.test", options=0):
-    """A full handshake, and how many of the next ones were resumed."""
-    context = tls_context(("http/1.1",), version)
-    context.options |= options
-
-    def ask(session=None):
-        with house.open(context=context, session=session, name=name) as client:
-            client.ask(request_bytes())
-            return client.sock.session_reused, client.sock.session
-
-    reused, session = ask()
-    assert not reused
-    count = 0
-    for _ in range(times):
-        reused, newer = ask(session)
-        count += reused
-    return count, lambda: ask(session)[0]
-
-
-@pytest.mark.parametrize("version", [V12, V13])
-def test_clients_come_back_without_a_full_handshake_to_any_worker(private, echo, version):
-    house = House(private, nginx_worker_processes=4)
-    house.gateway.route(echo)
-    assert resume(house, version, times=20)[0] == 20
-
-
-@pytest.mark.parametrize("version", [V12, V13])
-def test_tickets_are_good_after_a_reload(own, version):
-    house = own()
-    count, again = resume(house, version)
-    assert count == 1
-    house.gateway.process.send_signal(signal.SIGHUP)
-    eventually(lambda: "reloaded" in house.gateway.log(), "the reload")
-    time.sleep(0.3)
-    assert again()
-
-
-@pytest.mark.parametrize("version", [V12, V13])
-def test_without_tickets_the_gateway_remembers(private, echo, version):
-    """As nginx does: by session id, in whichever worker, and after a reload."""
-    house = House(private, nginx_worker_processes=4, ssl_session_tickets="off")
-    house.gateway.route(echo)
-    count, again = resume(house, version, times=20)
-    assert count == 20
-    house.gateway.process.send_signal(signal.SIGHUP)
-    eventually(lambda: "reloaded" in house.gateway.log(), "the reload")
-    time.sleep(0.3)
-    assert again()
-
-
-def test_a_client_that_knows_no_tickets_comes_back_by_session_id(private, echo):
-    house = House(private, nginx_worker_processes=4)
-    house.gateway.route(echo)
-    assert resume(house, V12, times=20, options=ssl.OP_NO_TICKET)[0] == 20
-
-
-@pytest.mark.parametrize("version", [V12, V13])
-def test_nothing_is_remembered_where_there_is_no_room(own, version):
-    assert resume(own(ssl_session_tickets="off", ssl_session_cache_size="0"), version, times=3)[0] == 0
-
-
-def test_with_tickets_the_cache_holds_nothing(own):
-    """Sessions that tickets hold would only push out others."""
-    house = own(ssl_session_cache_size="16k")  # room for a few in each of its parts
-    count, again = resume(house, V12, options=ssl.OP_NO_TICKET)
-    assert count == 1
-    for version in (V12, V13):
-        for _ in range(100):
-            resume(house, version, times=0)
-    assert again()
-
-
-def test_the_oldest_sessions_go_first(own):
-    house = own(ssl_session_cache_size="16k")
-    count, again = resume(house, V12, options=ssl.OP_NO_TICKET)
-    assert count == 1
-    for _ in range(200):
-        resume(house, V12, times=0, options=ssl.OP_NO_TICKET)
-    assert not again()
-    assert resume(house, V12, options=ssl.OP_NO_TICKET)[0] == 1
-
-
-def test_a_connection_that_was_cut_off_can_be_resumed(own):
-    house = own(ssl_session_tickets="off")
-    context = tls_context(("http/1.1",), V12)
-    client = house.open(context=context)
-    client.ask(request_bytes())
-    session = client.sock.session
-    client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-    client.close()
-    time.sleep(0.2)
-    with house.open(context=context, session=session) as again:
-        again.ask(request_bytes())
-        assert again.sock.session_reused
-
-
-@pytest.mark.parametrize("version", [V12, V13])
-def test_what_is_remembered_ends(own, version):
-    count, again = resume(own(ssl_session_tickets="off", ssl_session_timeout="2s"), version)
-    assert count == 1
-    time.sleep(3.5)
-    assert not again()
-
-
-@pytest.mark.parametrize("version", [V12, V13])
-def test_tickets_end(own, version):
-    count, again = resume(own(ssl_session_timeout="2s"), version)
-    assert count == 1
-    time.sleep(3.5)
-    assert not again()
 
 
 # -- requests and bodies

@@ -6,9 +6,10 @@ import socket
 import ssl
 import tempfile
 
+from .gateway import free_port
 from .http2 import tls_context
 from .upstreams import RawUpstream, name_of_target, serve
-from .wire import TIMEOUT, Reader
+from .wire import TIMEOUT, Reader, request_bytes
 
 
 class TlsClient:
@@ -51,6 +52,23 @@ class TlsClient:
 
     def __exit__(self, *_):
         self.close()
+
+
+class House:
+    """A gateway with a plain listener and one for TLS."""
+
+    def __init__(self, start, flags="ssl http2", **settings):
+        self.tls = ("127.0.0.1", free_port())
+        clear = ("127.0.0.1", free_port())
+        self.gateway = start(proxy_listen="%s:%d, %s:%d %s" % (*clear, *self.tls, flags), **settings)
+        self.gateway.proxy = clear
+
+    def open(self, **more):
+        return TlsClient(self.tls, **more)
+
+    def get(self, target="/", headers=(), **more):
+        with self.open(**more) as client:
+            return client.ask(request_bytes("GET", target, list(headers) + [("Connection", "close")]))
 
 
 class Records:
