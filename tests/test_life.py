@@ -341,6 +341,28 @@ def test_two_thousand_idle_connections_are_kept_and_served(private, echo):
     eventually(lambda: gateway.admin("GET", "/status").json["server"]["connections_active"] < 50, "the end of the connections")
 
 
+@pytest.mark.slow
+def test_memory_that_a_burst_took_is_given_back(private, echo):
+    mib = 1024 * 1024
+    gateway = private(nginx_worker_processes=2)
+    gateway.route(echo)
+    before = gateway.memory()
+    clients = [gateway.client() for _ in range(3000)]
+    try:
+        for client in clients:
+            client.send(request_bytes("POST", "/half", headers=[("Content-Length", 65_000)]) + b"x" * 64_000)
+        eventually(lambda: gateway.memory() - before > 150 * mib, "what the uploads have brought")
+        # Those who stay hold little, but lie between what the others held.
+        for i, client in enumerate(clients):
+            if i % 30 != 0:
+                client.close()
+        eventually(lambda: gateway.memory() - before < 60 * mib, "the end of what they took", 30)
+        assert gateway.get("/").status == 200
+    finally:
+        for client in clients:
+            client.close()
+
+
 def test_an_origin_that_goes_is_told_of_and_one_that_comes_back_is_used(private):
     gateway = private()
     origin = Echo()

@@ -252,6 +252,14 @@ void Node::every_second() {
   admin_log_->flush();
   status_log_->flush();
   for (const auto& plane : planes_) plane->keep_time();
+  constexpr unsigned seconds_between_looks = 10;
+  if (seconds_ % seconds_between_looks == 0 && !giving_back_) {
+    giving_back_ = true;
+    pool_->post([this] {
+      spare_memory_.give_back();
+      control_.post([this] { giving_back_ = false; });
+    });
+  }
   constexpr unsigned seconds_between_expiries = 60;
   if (++seconds_ % seconds_between_expiries != 0 || expiring_) return;
   expiring_ = true;

@@ -13,6 +13,7 @@
 #include "app/file_appender.h"
 #include "app/settings/settings.h"
 #include "base/blocking_pool.h"
+#include "base/spare_memory.h"
 #include "entity/type.h"
 #include "http/server/server.h"
 #include "net/loop.h"
@@ -114,6 +115,8 @@ class Node {
   bool draining_ = false;  // told through the status interface
   bool ending_ = false;
   bool expiring_ = false;
+  SpareMemory spare_memory_;
+  bool giving_back_ = false;
   bool following_ = false;
   std::int64_t loaded_change_ = 0;  // the last one before the configuration was read
 };
