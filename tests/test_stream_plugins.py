@@ -6,7 +6,7 @@ import pytest
 
 from support.gateway import free_port
 from support.records import Log
-from support.stream_gateway import ask, connect, datagrams, exchange, is_closed, read_exactly, route, tls, to
+from support.stream_gateway import ask, connect, datagrams, exchange, is_closed, route, tls, to
 from support.streams import TcpServer, UdpServer, server_context
 from support.certificates import certificate
 from support.upstreams import dead_port

@@ -2,7 +2,6 @@
 
 import hashlib
 import itertools
-import pathlib
 import socket
 import ssl
 import subprocess

@@ -87,6 +87,8 @@ class Client {
 
   /// From here on the client's end of sending is passed on, and no sign that it has left.
   virtual void becomes_a_tunnel() noexcept = 0;
+  /// The connection, where it is all of the tunnel's; else null, and what follows has to be used.
+  [[nodiscard]] virtual net::Stream* whole_connection() noexcept { return nullptr; }
   /// The next bytes, valid until the next call; empty at the end.
   virtual Task<Result<std::string_view>> receive() = 0;
   /// No more bytes follow towards the client.

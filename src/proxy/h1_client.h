@@ -27,6 +27,7 @@ class H1Client final : public Codec, public Client, net::Stream::Observer {
   [[nodiscard]] bool draining() const noexcept override { return draining_; }
   void frame(Answer& answer) override;
   void becomes_a_tunnel() noexcept override;
+  [[nodiscard]] net::Stream* whole_connection() noexcept override { return &stream_; }
   Task<Result<std::string_view>> receive() override;
   void end_sending() noexcept override { stream_.shutdown_send(); }
   void cancel() noexcept override { stream_.cancel(); }

@@ -31,6 +31,7 @@ class H1Upstream final : public UpstreamSide {
   void never_expires() noexcept override { stream_.never_expires(); }
   [[nodiscard]] bool awaited() const noexcept override { return stream_.awaited(); }
   [[nodiscard]] bool becomes_a_tunnel() noexcept override;
+  [[nodiscard]] net::Stream* whole_connection() noexcept override { return &stream_; }
 
  private:
   bool has_arrived() override;

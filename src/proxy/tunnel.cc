@@ -4,6 +4,7 @@
 
 #include "net/deadline.h"
 #include "proxy/relay.h"
+#include "proxy/stream/duplex.h"
 #include "proxy/worker.h"
 
 namespace gateway::proxy {
@@ -12,7 +13,7 @@ namespace {
 // What a client may still send once its server has closed.
 constexpr std::chrono::milliseconds last_words{1000};
 
-/// What both directions share: their end, when either side fails or nothing has moved for too long.
+/// Where one of the sides is a stream of HTTP/2. What both directions share: their end, when either side fails or nothing has moved for too long.
 struct Tunnel {
   Client& client;
   UpstreamSide& upstream;
@@ -112,6 +113,17 @@ Task<Result<Relay::End>> Relay::tunnel() {
   if (!sent) co_return End::close;
 
   client_.becomes_a_tunnel();
+  net::Stream* const client = client_.whole_connection();
+  net::Stream* const upstream = upstream_.whole_connection();
+  if (client != nullptr && upstream != nullptr) {
+    stream::Duplex both(client_.worker().loop(), *client, *upstream, timeout_, last_words);
+    std::uint64_t received = 0;
+    std::uint64_t passed_on = 0;
+    co_await both.run(received, passed_on);
+    request_.sent_bytes += passed_on;
+    request_.received = Steady::now();
+    co_return End::close;
+  }
   Tunnel both(client_, upstream_, answer_, timeout_);
   Beside beside{both};
   spawn(up_beside(beside));

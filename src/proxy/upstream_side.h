@@ -9,6 +9,10 @@
 #include "http/message.h"
 #include "proxy/cancellable.h"
 
+namespace gateway::net {
+class Stream;
+}
+
 namespace gateway::proxy {
 
 /// The upstream's side of one try at a request, whatever version of HTTP it speaks: takes the streamed part of the
@@ -61,6 +65,8 @@ class UpstreamSide : public Cancellable {
   /// After 101: what is sent and polled from here on are bytes as they come, both ways at a time, until each side has sent its
   /// end. False: this is no answer that could have come.
   [[nodiscard]] virtual bool becomes_a_tunnel() noexcept = 0;
+  /// The connection, where it is all of the tunnel's; else null.
+  [[nodiscard]] virtual net::Stream* whole_connection() noexcept { return nullptr; }
 
  private:
   virtual bool has_arrived() = 0;

@@ -1,19 +1,25 @@
 #include "proxy/stream/duplex.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace gateway::proxy::stream {
 
-Duplex::Duplex(net::Loop& loop, net::Stream& client, net::Stream& upstream, std::chrono::milliseconds idle)
+Duplex::Duplex(net::Loop& loop, net::Stream& client, net::Stream& upstream, std::chrono::milliseconds idle, std::chrono::milliseconds last_words)
     : client_(client),
       upstream_(upstream),
       idle_(idle),
+      last_words_(last_words),
       deadline_(
           loop.deadlines(), [](void* duplex) { static_cast<Duplex*>(duplex)->look(); }, this) {}
 
+void Duplex::moved() noexcept {
+  if (!ending_) deadline_.set(idle_);
+}
+
 // A large block on its way to a slow reader is no idleness: whether it moves at all the write itself sees to.
 void Duplex::look() noexcept {
-  if (writing_ > 0) return deadline_.set(idle_);
+  if (writing_ > 0 && !ending_) return deadline_.set(idle_);
   end();
 }
 
@@ -31,7 +37,7 @@ Task<void> Duplex::copy(net::Stream& from, net::Stream& to, std::uint64_t& bytes
       --writing_;
       if (!sent) break;
       bytes += data.size();
-      deadline_.set(idle_);
+      moved();
       from.consume(data.size());
       from.release_block();
       if (data.size() >= small_block) from.reserve(data.size() < large_block ? large_block : largest_block);
@@ -39,6 +45,10 @@ Task<void> Duplex::copy(net::Stream& from, net::Stream& to, std::uint64_t& bytes
     }
     if (from.ended()) {
       to.shutdown_send();
+      if (&from == &upstream_ && last_words_.count() > 0) {
+        ending_ = true;
+        deadline_.set(std::min(idle_, last_words_));
+      }
       co_return;
     }
     const Result<bool> more = co_await from.more();

@@ -23,8 +23,9 @@ class Duplex {
   static constexpr std::size_t large_block = 65536;
   static constexpr std::size_t largest_block = 262144;
 
-  /// `idle`: how long nothing may move in either direction.
-  Duplex(net::Loop& loop, net::Stream& client, net::Stream& upstream, std::chrono::milliseconds idle);
+  /// `idle`: how long nothing may move in either direction. `last_words`: how long the client may go on when the upstream has
+  /// said all; zero: for as long as it has something to say.
+  Duplex(net::Loop& loop, net::Stream& client, net::Stream& upstream, std::chrono::milliseconds idle, std::chrono::milliseconds last_words = {});
   Duplex(const Duplex&) = delete;
   Duplex& operator=(const Duplex&) = delete;
 
@@ -35,15 +36,18 @@ class Duplex {
  private:
   Task<void> copy(net::Stream& from, net::Stream& to, std::uint64_t& bytes);
   Task<void> copy_beside(std::uint64_t& bytes);
+  void moved() noexcept;
   void look() noexcept;
   void end() noexcept;
 
   net::Stream& client_;
   net::Stream& upstream_;
   std::chrono::milliseconds idle_;
+  std::chrono::milliseconds last_words_;
   net::Deadline deadline_;
   unsigned writing_ = 0;  // directions in which a write waits: it has a time-out of its own
   bool beside_runs_ = true;
+  bool ending_ = false;                // whatever still moves
   std::coroutine_handle<> waiting_{};  // for the direction beside
 };
 
