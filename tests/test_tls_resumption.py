@@ -9,6 +9,7 @@ import pytest
 
 from support.http2 import tls_context
 from support.tls import House
+from support.upstreams import plain
 from support.waiting import eventually
 from support.wire import request_bytes
 
@@ -44,6 +45,21 @@ def test_clients_come_back_without_a_full_handshake_to_any_worker(private, echo,
     house = House(private, nginx_worker_processes=4)
     house.gateway.route(echo)
     assert resume(house, version, times=20)[0] == 20
+
+
+@pytest.mark.parametrize("version, options", [(V12, 0), (V12, ssl.OP_NO_TICKET), (V13, 0)])
+def test_who_comes_back_is_known_by_name(own, upstream, version, options):
+    house = own()
+    house.gateway.route(upstream(plain(b"named")), protocols=["https"], snis=["gate.test"])
+    house.gateway.settle()
+    context = tls_context(("http/1.1",), version)
+    context.options |= options
+    session = None
+    for reused in (False, True):
+        with house.open(context=context, session=session, name="gate.test") as client:
+            assert client.ask(request_bytes()).body == b"named"
+            assert client.sock.session_reused is reused
+            session = client.sock.session
 
 
 @pytest.mark.parametrize("version", [V12, V13])

@@ -90,6 +90,7 @@ Result<std::unique_ptr<ServerContext>> ServerContext::make(const ServerOptions& 
     }
   }
   SSL_CTX_set_tlsext_ticket_key_evp_cb(context, &ServerContext::seal_ticket);
+  SSL_CTX_set_tlsext_servername_callback(context, &ServerContext::accept_name);
   SSL_CTX_set_cert_cb(context, &ServerContext::choose_certificate, made.get());
   SSL_CTX_set_alpn_select_cb(context, &ServerContext::choose_protocol, made.get());
   return made;
@@ -103,6 +104,9 @@ std::unique_ptr<Session> ServerContext::accept(int socket, bool http2) const {
   SSL_set_ex_data(ssl.get(), http2_index(), http2 ? const_cast<ServerContext*>(this) : nullptr);
   return std::make_unique<Session>(std::move(ssl), socket);
 }
+
+// Any name will do. Without an answer OpenSSL keeps none with the session, and who resumes it below TLS 1.3 has none then.
+int ServerContext::accept_name(SSL* /*ssl*/, int* /*alert*/, void* /*self*/) { return SSL_TLSEXT_ERR_OK; }
 
 int ServerContext::choose_certificate(SSL* ssl, void* self) {
   auto& context = *static_cast<ServerContext*>(self);

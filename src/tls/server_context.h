@@ -51,6 +51,7 @@ class ServerContext {
   };
   ServerContext(SSL_CTX* context, const CertificateSource& source) : context_(context), source_(source) {}
 
+  static int accept_name(SSL* ssl, int* alert, void* self);
   static int choose_certificate(SSL* ssl, void* self);
   static int choose_protocol(SSL* ssl, const unsigned char** chosen, unsigned char* size, const unsigned char* offered, unsigned offered_size, void* self);
   static ServerContext& of(const SSL_CTX* context);
