@@ -162,9 +162,8 @@ def test_a_row_for_http_does_not_hide_one_for_streams(streams, log_at):
     with TcpServer() as server:
         service, _ = route(streams, server.port, destinations=to(streams.ports.tcp))
         everywhere = log_at("/plugins", ["tcp", "http"])
-        of_http = log_at(f"/services/{service['id']}/plugins", ["http", "tcp"])
-        row = streams.admin("GET", f"/services/{service['id']}/plugins").json["data"][0]
-        streams.admin("PATCH", f"/plugins/{row['id']}", json={"enabled": False})
+        streams.create("/routes", service={"id": service["id"]}, protocols=["http"], paths=["/"])
+        of_http = log_at(f"/services/{service['id']}/plugins", ["http"])
         streams.settle()
         with connect(streams.ports.tcp) as sock:
             ask(sock)

@@ -28,8 +28,8 @@ struct StreamSession {
 
 /// Why a stream goes no further than preread.
 struct Refusal {
-  unsigned status = 403;  ///< 400, 403, 500, 502 or 503
-  std::string text;       ///< what the client is told before it is closed; only with a status below 500
+  unsigned status = 403;  ///< 200, 400, 403, 500, 502 or 503
+  std::string text;       ///< what the client is told before it is closed; only with a status below 400 (contract, pdk.md)
 };
 
 /// What happened to a stream, complete: for the log phase.

@@ -69,7 +69,7 @@ bool Server::admit(Session& session, net::DatagramListener& listener, const net:
   if (!session.find_route(host_)) return false;
   const std::optional<plugin::Refusal> refusal = session.preread(host_);
   if (!refusal) return session.has_service();
-  if (refusal->status < 500 && !refusal->text.empty()) {
+  if (refusal->status < 400 && !refusal->text.empty()) {
     listener.send(refusal->text, peer, session.local);
     session.sent = refusal->text.size();
   }

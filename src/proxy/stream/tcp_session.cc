@@ -156,7 +156,7 @@ Task<bool> TcpSession::shake_hands() {
 Task<bool> TcpSession::admit() {
   const std::optional<plugin::Refusal> refusal = session_.preread(host_);
   if (!refusal) co_return true;
-  if (refusal->status >= 500 || refusal->text.empty()) co_return false;
+  if (refusal->status >= 400 || refusal->text.empty()) co_return false;
   const Status told = co_await client_.write(refusal->text);
   if (told) session_.sent += refusal->text.size();
   co_return false;
