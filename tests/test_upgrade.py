@@ -1,6 +1,11 @@
 """Connections that become tunnels (101)."""
 
+import contextlib
+
+import pytest
+
 from support.upstreams import plain
+from support.waiting import eventually
 from support.wire import get
 
 
@@ -38,6 +43,25 @@ def test_a_websocket_is_a_tunnel_both_ways(gateway, upstream):
     assert sent["upgrade"] == "websocket"
     assert sent["connection"] == "keep-alive, Upgrade"
     assert origin.peer().closed.wait(10), "the origin was not told that the client is gone"
+
+
+@pytest.mark.slow
+def test_a_quiet_tunnel_holds_nothing_of_its_last_large_message(private, upstream):
+    mib = 1024 * 1024
+    gateway = private(nginx_worker_processes=1)
+    gateway.route(upstream(websocket_origin))
+    before = gateway.memory()
+    with contextlib.ExitStack() as stack:
+        for _ in range(300):
+            client = stack.enter_context(gateway.client())
+            assert client.ask(UPGRADE).status == 101
+            assert client.reader.exactly(7) == b"welcome"
+            for _ in range(8):
+                client.send(b"x" * 131072)
+                assert client.reader.exactly(131072) == b"X" * 131072
+        eventually(lambda: gateway.memory() - before < 40 * mib, "the end of large blocks", 30)
+        client.send(b"still here")
+        assert client.reader.exactly(10) == b"STILL HERE"
 
 
 def test_bytes_sent_with_the_upgrade_reach_the_origin(gateway, upstream):

@@ -165,6 +165,8 @@ class Stream {
   /// How long a write may wait for the other side to take some of its bytes; zero: for ever.
   void write_timeout(std::chrono::milliseconds longest) noexcept { write_timeout_ = longest; }
   [[nodiscard]] bool timed_out() const noexcept { return timed_out_; }
+  /// False: every wait from here on fails.
+  [[nodiscard]] bool usable() const noexcept { return !error_ && !timed_out_ && !cancelled_; }
 
   /// Ends all waits, and those to come: one that has just ended well does not know yet.
   void cancel() noexcept;

@@ -5,13 +5,21 @@
 
 namespace gateway::proxy::stream {
 
+namespace {
+
+constexpr std::chrono::milliseconds calm_after{1000};
+
+}  // namespace
+
 Duplex::Duplex(net::Loop& loop, net::Stream& client, net::Stream& upstream, std::chrono::milliseconds idle, std::chrono::milliseconds last_words)
     : client_(client),
       upstream_(upstream),
       idle_(idle),
       last_words_(last_words),
       deadline_(
-          loop.deadlines(), [](void* duplex) { static_cast<Duplex*>(duplex)->look(); }, this) {}
+          loop.deadlines(), [](void* duplex) { static_cast<Duplex*>(duplex)->look(); }, this),
+      calm_(
+          loop.deadlines(), [](void* duplex) { static_cast<Duplex*>(duplex)->calm_down(); }, this) {}
 
 void Duplex::moved() noexcept {
   if (!ending_) deadline_.set(idle_);
@@ -21,6 +29,13 @@ void Duplex::moved() noexcept {
 void Duplex::look() noexcept {
   if (writing_ > 0 && !ending_) return deadline_.set(idle_);
   end();
+}
+
+// Who waits with a large block waits on with a small one. A write must not be disturbed: it moves, and calls again.
+void Duplex::calm_down() noexcept {
+  if (writing_ > 0) return calm_.set(calm_after);
+  client_.interrupt();
+  upstream_.interrupt();
 }
 
 void Duplex::end() noexcept {
@@ -40,7 +55,10 @@ Task<void> Duplex::copy(net::Stream& from, net::Stream& to, std::uint64_t& bytes
       moved();
       from.consume(data.size());
       from.release_block();
-      if (data.size() >= small_block) from.reserve(data.size() < large_block ? large_block : largest_block);
+      if (data.size() >= small_block) {
+        from.reserve(data.size() < large_block ? large_block : largest_block);
+        calm_.set(calm_after);
+      }
       continue;
     }
     if (from.ended()) {
@@ -52,7 +70,9 @@ Task<void> Duplex::copy(net::Stream& from, net::Stream& to, std::uint64_t& bytes
       co_return;
     }
     const Result<bool> more = co_await from.more();
-    if (!more) break;
+    if (more) continue;
+    if (!from.usable()) break;
+    from.release_block();  // it was only to calm down
   }
   // A failure on either side ends both directions.
   end();
