@@ -6,7 +6,6 @@
 #include <openssl/err.h>
 #include <openssl/x509_vfy.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 
 #include <algorithm>
 #include <array>
@@ -77,9 +76,12 @@ struct SocketBio {
 
   static int write(BIO* bio, const char* bytes, int size) {
     BIO_clear_retry_flags(bio);
-    const int sent = session(bio).send({bytes, static_cast<std::size_t>(size)});
-    if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) BIO_set_retry_write(bio);
-    return sent;
+    for (;;) {
+      const ssize_t sent = ::send(session(bio).socket_, bytes, static_cast<std::size_t>(size), MSG_NOSIGNAL | MSG_DONTWAIT);
+      if (sent < 0 && errno == EINTR) continue;
+      if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) BIO_set_retry_write(bio);
+      return static_cast<int>(sent);
+    }
   }
 
   static long control(BIO* /*bio*/, int what, long /*number*/, void* /*pointer*/) { return what == BIO_CTRL_FLUSH ? 1 : 0; }
@@ -108,33 +110,6 @@ Session::Session(SslPtr ssl, int socket) : ssl_(std::move(ssl)), socket_(socket)
 }
 
 Session& Session::of(const SSL* ssl) noexcept { return *static_cast<Session*>(SSL_get_app_data(ssl)); }
-
-// Tickets of TLS 1.3 wait for what is said next: nobody waits for them, and each would cost a packet and a system call. Below that
-// version they are part of the handshake.
-int Session::send(std::string_view bytes) noexcept {
-  const bool ticket = SSL_get_state(ssl_.get()) == TLS_ST_SW_SESSION_TICKET && SSL_version(ssl_.get()) >= TLS1_3_VERSION;
-  if (ticket) {
-    tickets_.append(bytes);
-    return static_cast<int>(bytes.size());
-  }
-  const std::array<std::string_view, 2> parts = {tickets_, bytes};
-  std::array<iovec, 2> vectors;
-  std::transform(parts.begin(), parts.end(), vectors.begin(), [](std::string_view part) { return iovec{const_cast<char*>(part.data()), part.size()}; });
-  msghdr message{};
-  message.msg_iov = tickets_.empty() ? &vectors[1] : vectors.data();
-  message.msg_iovlen = tickets_.empty() ? 1 : 2;
-  ssize_t sent = -1;
-  do {
-    sent = ::sendmsg(socket_, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
-  } while (sent < 0 && errno == EINTR);
-  if (sent < 0 || tickets_.empty()) return static_cast<int>(sent);
-  const std::size_t of_tickets = std::min(static_cast<std::size_t>(sent), tickets_.size());
-  tickets_.erase(0, of_tickets);
-  if (tickets_.empty()) std::string().swap(tickets_);
-  if (static_cast<std::size_t>(sent) > of_tickets) return static_cast<int>(static_cast<std::size_t>(sent) - of_tickets);
-  errno = EAGAIN;
-  return -1;
-}
 
 int Session::receive(char* into, int room) noexcept {
   if (!early_.empty()) {

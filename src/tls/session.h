@@ -65,12 +65,10 @@ class Session final : public net::Layer {
   friend struct SocketBio;
   Moved outcome(int result) noexcept;
   int receive(char* into, int room) noexcept;
-  int send(std::string_view bytes) noexcept;
 
   SslPtr ssl_;
   int socket_;
   std::string early_;
-  std::string tickets_;  // ours, sealed, that go with what is said next
   TicketPtr ticket_;
   boost::system::error_code error_;
   bool drained_ = false;
