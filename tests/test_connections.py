@@ -177,7 +177,7 @@ def test_a_tunnel_in_which_nothing_moves_ends(gateway, upstream):
     assert origin.peer().closed.wait(5)
 
 
-def test_a_tunnel_whose_client_does_not_read_ends(gateway, upstream):
+def test_a_tunnel_whose_client_does_not_read_ends(private, upstream):
     def script(peer):
         peer.head()
         peer.send(SWITCHED)
@@ -188,7 +188,8 @@ def test_a_tunnel_whose_client_does_not_read_ends(gateway, upstream):
             peer.closed.set()
 
     origin = upstream(script)
-    gateway.route(origin, service={"read_timeout": 500})
+    gateway = private(client_send_timeout="500ms")
+    gateway.route(origin)
     with gateway.client(receive_buffer=64 * KIB) as client:
         client.send(get("/", UPGRADE))
         assert origin.peer().closed.wait(10), "the tunnel stays, though nothing can move in it"
