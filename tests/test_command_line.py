@@ -5,12 +5,12 @@ import re
 import signal
 import socket
 import subprocess
-import threading
 
 import pytest
 
 from support.gateway import Gateway, binary
 from support.node import PATIENCE, clean_environment, nodes_in, process_is_gone, refuses, sluice, wait_for_request_at, write
+from support.upstreams import Late
 from support.waiting import eventually
 from support.wire import fetch
 
@@ -287,14 +287,7 @@ def test_a_restart_with_bad_settings_fails(node):
 
 
 def test_quit_waits_for_requests_in_flight(node, upstream):
-    from support.upstreams import plain
-    release = threading.Event()
-
-    def late(peer):
-        peer.request()
-        assert release.wait(PATIENCE)
-        peer.send(plain(b"late"))
-
+    late = Late()
     origin = upstream(late)
     made = node()
     made.start()
@@ -306,7 +299,7 @@ def test_quit_waits_for_requests_in_flight(node, upstream):
                                 text=True, env=clean_environment())
     eventually(lambda: refuses(made.proxy), "no more connections")
     assert quitting.poll() is None
-    release.set()
+    late.release()
     assert client.answer().text == "late"
     out, _ = quitting.communicate(timeout=PATIENCE)
     assert quitting.returncode == 0 and out == "Sluice stopped (gracefully)\n"

@@ -10,6 +10,7 @@ import pytest
 
 from support.gateway import free_port
 from support.node import PATIENCE, nodes_in, refuses, sluice, wait_for_request_at
+from support.upstreams import Late
 from support.waiting import eventually
 from support.wire import Client, fetch, request_bytes
 
@@ -152,20 +153,13 @@ def test_a_reload_moves_to_another_port(private, echo):
 
 
 def test_requests_in_flight_outlive_a_reload(private, upstream):
-    from support.upstreams import plain
-    release = threading.Event()
-
-    def late(peer):
-        peer.request()
-        assert release.wait(PATIENCE)
-        peer.send(plain(b"late"))
-
+    late = Late()
     origin = upstream(late)
     gateway = private()
     gateway.route(origin)
     client = wait_for_request_at(gateway.proxy, origin)
     hang_up(gateway)
-    release.set()
+    late.release()
     assert client.answer().text == "late"
 
 

@@ -5,8 +5,8 @@ import socket
 import threading
 import time
 
-from support.node import PATIENCE, refuses, wait_for_request_at
-from support.upstreams import plain
+from support.node import refuses, wait_for_request_at
+from support.upstreams import Late, plain
 from support.waiting import eventually
 from support.wire import get, request_bytes
 
@@ -34,14 +34,7 @@ def test_sigint_ends_like_sigterm(private):
 
 
 def test_sigquit_ends_after_the_requests_in_flight(private, upstream):
-    from support.upstreams import plain
-    release = threading.Event()
-
-    def late(peer):
-        peer.request()
-        assert release.wait(PATIENCE)
-        peer.send(plain(b"late"))
-
+    late = Late()
     origin = upstream(late)
     gateway = private()
     gateway.route(origin)
@@ -51,7 +44,7 @@ def test_sigquit_ends_after_the_requests_in_flight(private, upstream):
     eventually(lambda: refuses(gateway.proxy), "no more connections")
     assert idle.is_closed_within(5)
     assert gateway.alive()
-    release.set()
+    late.release()
     answer = client.answer()
     assert answer.status == 200 and answer.text == "late"
     assert answer.headers["connection"] == "close" or client.is_closed_within(5)

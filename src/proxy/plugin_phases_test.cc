@@ -21,6 +21,7 @@ using plugin::Phase;
 using plugin::Step;
 using testing::Inline;
 using testing::Notes;
+using testing::noting;
 using testing::Socket;
 
 /// Runs in every phase of its type; replies in the one its row names, after a wait when it says so.
@@ -80,8 +81,8 @@ class PluginPhases : public ::testing::Test {
         log_file_(std::move(*telemetry::LogFile::open(""))),
         worker_(options_, {}, *log_file_, *log_file_),
         publisher_(control_, router::Flavour::traditional_compatible,
-                   {type("streaming", 2, Phase::rewrite | Phase::access | Phase::header_filter | Phase::body_filter | Phase::log),
-                    type("buffering", 1, Phase::response), type("last", 0, Phase::access | Phase::log)},
+                   {noting<Probe>("streaming", 2, Phase::rewrite | Phase::access | Phase::header_filter | Phase::body_filter | Phase::log, notes_),
+                    noting<Probe>("buffering", 1, Phase::response, notes_), noting<Probe>("last", 0, Phase::access | Phase::log, notes_)},
                    bench_.services) {
     net::ListeningSocket socket = *net::ListeningSocket::open(*net::SocketAddress::from_ip("127.0.0.1", 0), 8);
     port_ = socket.local_address().port();
@@ -101,24 +102,7 @@ class PluginPhases : public ::testing::Test {
     origin_.join();
   }
 
-  plugin::PluginType type(std::string name, int priority, Phase phases) {
-    plugin::PluginType type;
-    type.name = std::move(name);
-    type.priority = priority;
-    type.phases = phases;
-    type.make = [this](const entity::PluginConfig& row, const plugin::Services&) -> Result<std::unique_ptr<plugin::Plugin>> {
-      return std::unique_ptr<plugin::Plugin>(std::make_unique<Probe>(row, notes_));
-    };
-    return type;
-  }
-
-  void change(const std::string& entity, json document) {
-    store::Change change;
-    change.entity = entity;
-    change.id = *Uuid::parse(document["id"].get<std::string>());
-    change.after = std::move(document);
-    publisher_.changed({change});
-  }
+  void change(const std::string& entity, json document) { testing::change(publisher_, entity, std::move(document)); }
   void use(const std::string& name, json config = json::object()) {
     change("plugins", {{"id", Uuid::random().to_string()}, {"name", name}, {"protocols", {"http"}}, {"config", std::move(config)}});
   }

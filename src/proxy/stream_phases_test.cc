@@ -14,6 +14,7 @@ using nlohmann::json;
 using plugin::Phase;
 using testing::Inline;
 using testing::Notes;
+using testing::noting;
 using testing::Socket;
 
 /// Refuses what its row says.
@@ -44,7 +45,8 @@ class StreamPhases : public ::testing::Test {
         log_file_(std::move(*telemetry::LogFile::open(""))),
         worker_(options_, {}, *log_file_, *log_file_),
         publisher_(control_, router::Flavour::traditional_compatible,
-                   {type("first", 2, Phase::preread | Phase::log), type("second", 1, Phase::preread | Phase::log), type("logs", 0, Phase::log)},
+                   {noting<Gate>("first", 2, Phase::preread | Phase::log, notes_), noting<Gate>("second", 1, Phase::preread | Phase::log, notes_),
+                    noting<Gate>("logs", 0, Phase::log, notes_)},
                    bench_.services) {
     tcp_ = listen(*net::ListeningSocket::open(*net::SocketAddress::from_ip("127.0.0.1", 0), 8), {});
     udp_ = listen(*net::ListeningSocket::open_datagram(*net::SocketAddress::from_ip("127.0.0.1", 0)), {.local = {}, .udp = true});
@@ -65,23 +67,7 @@ class StreamPhases : public ::testing::Test {
     worker_.listen(std::move(socket), how);
     return port;
   }
-  plugin::PluginType type(std::string name, int priority, Phase phases) {
-    plugin::PluginType type;
-    type.name = std::move(name);
-    type.priority = priority;
-    type.phases = phases;
-    type.make = [this](const entity::PluginConfig& row, const plugin::Services&) -> Result<std::unique_ptr<plugin::Plugin>> {
-      return std::unique_ptr<plugin::Plugin>(std::make_unique<Gate>(row, notes_));
-    };
-    return type;
-  }
-  void change(const std::string& entity, json document) {
-    store::Change change;
-    change.entity = entity;
-    change.id = *Uuid::parse(document["id"].get<std::string>());
-    change.after = std::move(document);
-    publisher_.changed({change});
-  }
+  void change(const std::string& entity, json document) { testing::change(publisher_, entity, std::move(document)); }
   void route(const char* protocol, std::uint16_t port, json service) {
     change("routes", {{"id", Uuid::random().to_string()}, {"protocols", {protocol}}, {"destinations", {{{"port", port}}}}, {"service", std::move(service)}});
   }

@@ -14,6 +14,8 @@
 #include <vector>
 
 #include "base/executor.h"
+#include "plugin/plugin.h"
+#include "snapshot/publisher.h"
 
 /// For tests that have a real worker: what plugins note, and clients.
 namespace gateway::proxy::testing {
@@ -43,6 +45,28 @@ class Notes {
 struct Inline final : Executor {
   void post(std::function<void()> work) override { work(); }
 };
+
+/// A kind of plugin whose rows are made with what they note in.
+template <class Made>
+plugin::PluginType noting(std::string name, int priority, plugin::Phase phases, Notes& notes) {
+  plugin::PluginType type;
+  type.name = std::move(name);
+  type.priority = priority;
+  type.phases = phases;
+  type.make = [&notes](const entity::PluginConfig& row, const plugin::Services&) -> Result<std::unique_ptr<plugin::Plugin>> {
+    return std::unique_ptr<plugin::Plugin>(std::make_unique<Made>(row, notes));
+  };
+  return type;
+}
+
+/// A row is written: a new one, or another in its place.
+inline void change(snapshot::Publisher& publisher, const std::string& entity, nlohmann::json document) {
+  store::Change change;
+  change.entity = entity;
+  change.id = *Uuid::parse(document["id"].get<std::string>());
+  change.after = std::move(document);
+  publisher.changed({change});
+}
 
 /// A blocking socket, closed at the end.
 struct Socket {

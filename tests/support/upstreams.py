@@ -80,6 +80,19 @@ def serve(answer):
     return script
 
 
+class Late:
+    """The script of an origin whose answer, "late", waits for release()."""
+
+    def __init__(self):
+        self._released = threading.Event()
+        self.release = self._released.set
+
+    def __call__(self, peer):
+        peer.request()
+        assert self._released.wait(30), "nobody released the answer"
+        peer.send(plain(b"late"))
+
+
 def name_of_target(message):
     return plain(message.target.encode("latin-1"))
 
