@@ -6,7 +6,6 @@
 #include <boost/asio/basic_stream_socket.hpp>
 #include <boost/asio/buffer.hpp>
 #include <cerrno>
-#include <cstring>
 
 #include "net/layer.h"
 #include "net/loop.h"
@@ -64,17 +63,8 @@ class boost::asio::detail::reactive_socket_recv_op_base<gateway::net::HintedBuff
   static status do_perform(reactor_op* base) {
     auto* self = static_cast<reactive_socket_recv_op_base*>(base);
     if (self->layer_ != nullptr) return self->read_through_layer();
-    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))];
-    iovec vector{self->buffer_.data(), self->buffer_.size()};
-    msghdr message{};
-    message.msg_iov = &vector;
-    message.msg_iovlen = 1;
-    message.msg_control = control;
-    message.msg_controllen = sizeof control;
-    ssize_t bytes = 0;
-    do {
-      bytes = gateway::net::receive_now(self->socket_, message, self->flags_ | MSG_DONTWAIT);
-    } while (bytes < 0 && errno == EINTR);
+    int left = 0;
+    const ssize_t bytes = gateway::net::receive_now(self->socket_, self->buffer_.data(), self->buffer_.size(), self->flags_, left);
     if (bytes < 0) {
       if (errno == EAGAIN || errno == EWOULDBLOCK) return not_done;
       self->ec_ = boost::system::error_code(errno, boost::system::system_category());
@@ -86,10 +76,6 @@ class boost::asio::detail::reactive_socket_recv_op_base<gateway::net::HintedBuff
       self->ec_ = boost::asio::error::eof;
       return done_and_exhausted;
     }
-    const cmsghdr* hint = CMSG_FIRSTHDR(&message);
-    if (hint == nullptr || hint->cmsg_level != IPPROTO_TCP || hint->cmsg_type != TCP_CM_INQ) return done;
-    int left = 0;
-    std::memcpy(&left, CMSG_DATA(hint), sizeof left);
     return left == 0 ? done_and_exhausted : done;
   }
 

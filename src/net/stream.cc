@@ -251,8 +251,7 @@ bool Stream::Write::write_to_socket() noexcept {
     message.msg_iovlen = count;
     // One piece needs no header that the kernel would have to copy.
     const int socket = stream_.socket_.native_handle();
-    constexpr int flags = MSG_NOSIGNAL | MSG_DONTWAIT;
-    const ssize_t sent = count == 1 ? send_now(socket, vectors[0].iov_base, vectors[0].iov_len, flags) : send_now(socket, message, flags);
+    const ssize_t sent = count == 1 ? send_now(socket, vectors[0].iov_base, vectors[0].iov_len) : send_now(socket, message);
     if (sent < 0) {
       if (errno == EINTR) continue;
       if (errno == EAGAIN || errno == EWOULDBLOCK) return false;

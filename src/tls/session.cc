@@ -1,16 +1,15 @@
 #include "tls/session.h"
 
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/x509_vfy.h>
-#include <sys/socket.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
+
+#include "net/system_call.h"
 
 namespace gateway::tls {
 namespace {
@@ -77,7 +76,7 @@ struct SocketBio {
   static int write(BIO* bio, const char* bytes, int size) {
     BIO_clear_retry_flags(bio);
     for (;;) {
-      const ssize_t sent = ::send(session(bio).socket_, bytes, static_cast<std::size_t>(size), MSG_NOSIGNAL | MSG_DONTWAIT);
+      const ssize_t sent = net::send_now(session(bio).socket_, bytes, static_cast<std::size_t>(size));
       if (sent < 0 && errno == EINTR) continue;
       if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) BIO_set_retry_write(bio);
       return static_cast<int>(sent);
@@ -118,28 +117,13 @@ int Session::receive(char* into, int room) noexcept {
     early_.erase(0, part);
     return static_cast<int>(part);
   }
-  for (;;) {
-    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))];
-    iovec vector{into, static_cast<std::size_t>(room)};
-    msghdr message{};
-    message.msg_iov = &vector;
-    message.msg_iovlen = 1;
-    message.msg_control = control;
-    message.msg_controllen = sizeof control;
-    const ssize_t got = ::recvmsg(socket_, &message, MSG_DONTWAIT);
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0 && errno == EWOULDBLOCK) errno = EAGAIN;
-    drained_ = got < 0;
-    // Fewer bytes than there was room for do not tell: the end of the stream may have come with them, which those who wait
-    // for the next edge would miss. The kernel's hint counts it.
-    const cmsghdr* hint = got > 0 ? CMSG_FIRSTHDR(&message) : nullptr;
-    if (hint != nullptr && hint->cmsg_level == IPPROTO_TCP && hint->cmsg_type == TCP_CM_INQ) {
-      int left = 0;
-      std::memcpy(&left, CMSG_DATA(hint), sizeof left);
-      drained_ = left == 0;
-    }
-    return static_cast<int>(got);
-  }
+  int left = 0;
+  const ssize_t got = net::receive_now(socket_, into, static_cast<std::size_t>(room), 0, left);
+  if (got < 0 && errno == EWOULDBLOCK) errno = EAGAIN;
+  // Fewer bytes than there was room for do not tell: the end of the stream may have come with them, which those who wait
+  // for the next edge would miss. The kernel's hint counts it.
+  drained_ = got < 0 || left == 0;
+  return static_cast<int>(got);
 }
 
 net::Layer::Moved Session::outcome(int result) noexcept {
