@@ -6,6 +6,8 @@
 #include <cstring>
 #include <utility>
 
+#include "base/load.h"
+
 namespace gateway::http {
 namespace {
 
@@ -70,13 +72,6 @@ constexpr std::uint64_t lower(std::uint64_t word) noexcept {
   const std::uint64_t from_a = bytes + (0x80 - 'A') * ones;
   const std::uint64_t beyond_z = bytes + (0x7F - 'Z') * ones;
   return word | (((from_a ^ beyond_z) & ~word & tops) >> 2);
-}
-
-template <class T>
-T load(const char* at) noexcept {
-  T value;
-  std::memcpy(&value, at, sizeof value);
-  return value;
 }
 
 // One to seven bytes as one number: pieces that may overlap, the same for texts of one size.

@@ -1,8 +1,8 @@
 #include "proxy/connection.h"
 
-#include <algorithm>
 #include <boost/asio/generic/stream_protocol.hpp>
 
+#include "base/ascii.h"
 #include "base/log.h"
 #include "net/linger.h"
 #include "net/proxy_protocol.h"
@@ -17,8 +17,6 @@ namespace {
 
 // RFC 9113, 3.4: what a client that speaks HTTP/2 says first.
 constexpr std::string_view http2_preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-char lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
-
 constexpr std::chrono::milliseconds drain_grace{1000};
 // As nginx tells a client that took a TLS port for another; there is no request yet that could be answered.
 constexpr std::string_view plain_http_answer =
@@ -96,8 +94,7 @@ Task<std::unique_ptr<Codec>> Connection::open() {
 }
 
 void Connection::note_tls(const tls::Session& session) {
-  sni_ = session.server_name();
-  std::transform(sni_.begin(), sni_.end(), sni_.begin(), lower);
+  sni_ = lower_case(session.server_name());
   facts_.sni = sni_;
   facts_.tls_version = session.version();
   facts_.tls_cipher = session.cipher();

@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "base/load.h"
+
 namespace gateway::http::h1 {
 namespace {
 
@@ -30,13 +32,6 @@ using Bytes = unsigned char __attribute__((vector_size(16)));
 using Words = std::uint64_t __attribute__((vector_size(16)));
 
 constexpr std::uint64_t spaces = 0x2020202020202020;
-
-template <class T>
-T load(const char* at) noexcept {
-  T value;
-  std::memcpy(&value, at, sizeof value);
-  return value;
-}
 
 // Those bytes set that no field value may have: control characters other than the tab (RFC 9110, 5.5).
 Bytes controls(Bytes bytes) noexcept { return Bytes(((bytes < 0x20) & (bytes != '\t')) | (bytes == 0x7F)); }
