@@ -253,20 +253,21 @@ void Node::every_second() {
   status_log_->flush();
   for (const auto& plane : planes_) plane->keep_time();
   constexpr unsigned seconds_between_looks = 10;
-  if (seconds_ % seconds_between_looks == 0 && !giving_back_) {
-    giving_back_ = true;
-    pool_->post([this] {
-      spare_memory_.give_back();
-      control_.post([this] { giving_back_ = false; });
-    });
-  }
+  if (seconds_ % seconds_between_looks == 0) beside(giving_back_, [this] { spare_memory_.give_back(); });
   constexpr unsigned seconds_between_expiries = 60;
-  if (++seconds_ % seconds_between_expiries != 0 || expiring_) return;
-  expiring_ = true;
-  pool_->post([this] {
+  if (++seconds_ % seconds_between_expiries != 0) return;
+  beside(expiring_, [this] {
     const Status done = store_->expire();
     if (!done) log::error("{}", done.error().to_string());
-    control_.post([this] { expiring_ = false; });
+  });
+}
+
+// On the blocking pool, unless it is still at it.
+void Node::beside(bool& running, std::function<void()> work) {
+  if (std::exchange(running, true)) return;
+  pool_->post([this, &running, work = std::move(work)] {
+    work();
+    control_.post([&running] { running = false; });
   });
 }
 

@@ -62,6 +62,7 @@ class Node {
   void worker_ended(DataPlane& plane);
   void publish(const snapshot::SnapshotPtr& next);
   void every_second();
+  void beside(bool& running, std::function<void()> work);
   void turn_ticket_keys();
   std::shared_ptr<tls::SessionCache> sessions_of(std::size_t bytes);
   Task<void> follow_others();

@@ -19,8 +19,7 @@ std::size_t resident_bytes() {
 }
 
 // Resident, and in use by nobody; the program itself counts as well.
-std::size_t spare_bytes() {
-  const std::size_t resident = resident_bytes();
+std::size_t spare_of(std::size_t resident) {
   const struct mallinfo2 heap = ::mallinfo2();
   const std::size_t used = heap.uordblks + heap.hblkhd;
   return resident > used ? resident - used : 0;
@@ -29,13 +28,14 @@ std::size_t spare_bytes() {
 }  // namespace
 
 void SpareMemory::give_back() {
-  if (resident_bytes() < much) return;
-  const std::size_t spare = spare_bytes();
+  const std::size_t resident = resident_bytes();
+  if (resident < much) return;
+  const std::size_t spare = spare_of(resident);
   if (spare < much) limit_ = much;
   if (spare < limit_) return;
   ::malloc_trim(0);
   // What lies in one page with things in use stays: tried again when there is as much more.
-  limit_ = spare_bytes() + much;
+  limit_ = spare_of(resident_bytes()) + much;
 }
 
 }  // namespace gateway

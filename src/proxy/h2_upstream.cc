@@ -79,14 +79,10 @@ http::h2::Session::Fields H2Upstream::fields() const {
 
 Task<Status> H2Upstream::begin() {
   const RequestBody& body = request_.body;
-  const bool whole = body.buffered();
+  const bool whole = body.buffered() && !wants_tunnel();
   const bool trailers = whole && !body.trailers().empty();
-  const bool follows = body.exists() && (!whole || !body.piece().empty() || trailers);
-  if (wants_tunnel()) {
-    call_ = connection_.call(*this, fields(), true, {}, false);
-  } else {
-    call_ = connection_.call(*this, fields(), follows, whole ? body.piece() : std::string_view{}, whole);
-  }
+  const bool follows = wants_tunnel() || (body.exists() && (!whole || !body.piece().empty() || trailers));
+  call_ = connection_.call(*this, fields(), follows, whole ? body.piece() : std::string_view{}, whole);
   if (!call_) co_return upstream_error(boost::asio::error::try_again, "opening a stream");
   if (trailers) call_->out.trailers = &body.trailers();
   if (!follows || !whole) {

@@ -10,7 +10,6 @@
 #include "tls/certificates.h"
 #include "tls/cipher_suite.h"
 #include "tls/session.h"
-
 #include "tls/session_cache.h"
 #include "tls/ticket_keys.h"
 

@@ -48,8 +48,8 @@ class H2Connection final : public http::h2::Session {
   H2CallPtr call(H2Caller& caller, const Fields& fields, bool body, std::string_view first, bool last);
   /// The caller listens no longer; what is not over ends.
   void leave(H2Call& call);
-  /// Extended CONNECT. Known when the peer has greeted (Greeting).
   using Session::resume_later;
+  /// Known when the peer has greeted (Greeting).
   using Session::takes_extended_connect;
   void resume_soon();
 
