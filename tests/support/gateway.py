@@ -3,6 +3,7 @@
 import json as jsonlib
 import os
 import pathlib
+import random
 import re
 import shutil
 import signal
@@ -27,18 +28,30 @@ def binary():
     return path if path.is_absolute() else ROOT / path
 
 
-_given = set()
+def _unborrowed():
+    """Ports below those the kernel lends to whoever binds or connects without naming one."""
+    lent = int(pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    first, last = (10_000, lent) if lent > 12_000 else (10_000, 60_000)
+    start = random.randrange(first, last)
+    yield from range(start, last)
+    yield from range(first, start)
+
+
+_ports = _unborrowed()
 
 
 def free_port(host="127.0.0.1"):
-    """A port that nobody listens on and that was not handed out before."""
-    while True:
-        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as sock:
-            sock.bind((host, 0))
-            port = sock.getsockname()[1]
-        if port not in _given:
-            _given.add(port)
+    """A port nobody uses, by TCP or by UDP, that was not handed out before and is lent to nobody later."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    for port in _ports:
+        try:
+            for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+                with socket.socket(family, kind) as sock:
+                    sock.bind((host, port))
             return port
+        except OSError:
+            continue
+    raise RuntimeError("no port is left")
 
 
 class Gateway:
