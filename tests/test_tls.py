@@ -277,6 +277,7 @@ def test_large_bodies_pass_in_flat_memory(own, upstream, version):
         seen, got = hashlib.sha256(client.reader.buffer), len(client.reader.buffer)
         while got < size:
             data = client.sock.recv(262144)
+            assert data, f"ended after {got} bytes"
             seen.update(data)
             got += len(data)
         assert seen.hexdigest() == expected

@@ -10,8 +10,12 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <utility>
 
 namespace gateway::net {
+
+/// How many submissions have been taken that are not Asio's, since the last were laid before the kernel.
+inline thread_local unsigned taken_beside_asio = 0;
 
 /// A free submission slot. The Asio of Boost 1.81 sends requests that it wants no answer to (cancellations) with whatever the
 /// slot was last used for as their address, as liburing has not cleared it since 2.2. The answer then ends somebody else's read.
@@ -19,6 +23,7 @@ inline io_uring_sqe* take_submission(io_uring* ring) noexcept {
   io_uring_sqe* entry = io_uring_get_sqe(ring);
   if (entry == nullptr) {
     // Full of what submit_later left to be sent.
+    taken_beside_asio = 0;
     io_uring_submit(ring);
     entry = io_uring_get_sqe(ring);
   }
@@ -27,26 +32,57 @@ inline io_uring_sqe* take_submission(io_uring* ring) noexcept {
 }
 
 /// Lays what has been prepared before the kernel, which looks when it is entered to wait: a system call less for each turn
-/// of the loop. Returns how many there were that had not been laid there before, as Asio counts them.
+/// of the loop. Returns how many of Asio's there were that had not been laid there before, as it counts them.
 inline int submit_later(io_uring* ring) noexcept {
   io_uring_sq& queue = ring->sq;
-  const unsigned fresh = queue.sqe_tail - queue.sqe_head;
+  const unsigned fresh = queue.sqe_tail - queue.sqe_head - std::exchange(taken_beside_asio, 0);
   queue.sqe_head = queue.sqe_tail;
   io_uring_smp_store_release(queue.ktail, queue.sqe_tail);
   return static_cast<int>(fresh);
 }
 
-/// What has completed already, without entering the kernel.
-inline int look_for_completion(io_uring* ring, io_uring_cqe** found) noexcept {
-  const unsigned head = *ring->cq.khead;
-  if (head == io_uring_smp_load_acquire(ring->cq.ktail)) return -EAGAIN;
-  *found = &ring->cq.cqes[head & ring->cq.ring_mask];
-  return 0;
+/// Who waits for an answer of the ring, and is not Asio. May go away, or ask for more, when it has been told.
+struct RingWaiter {
+  void (*answered)(RingWaiter& waiter, int result);
+};
+
+/// This thread runs its loop. Afterwards, when Asio clears up, the waiters are gone.
+inline thread_local bool loop_runs = false;
+
+/// Marks the address of a RingWaiter among what comes back with answers: Asio's own are even.
+inline constexpr __u64 not_asios = 1;
+
+/// What has completed for Asio already, without entering the kernel. Who else waited is told; `told` becomes true then.
+inline int look_for_completion(io_uring* ring, io_uring_cqe** found, bool& told) {
+  for (;;) {
+    const unsigned head = *ring->cq.khead;
+    if (head == io_uring_smp_load_acquire(ring->cq.ktail)) return -EAGAIN;
+    io_uring_cqe& answer = ring->cq.cqes[head & ring->cq.ring_mask];
+    if ((answer.user_data & not_asios) == 0) {
+      *found = &answer;
+      return 0;
+    }
+    auto& waiter = *reinterpret_cast<RingWaiter*>(answer.user_data - not_asios);  // NOLINT(performance-no-int-to-ptr): the kernel keeps numbers
+    const int result = answer.res;
+    io_uring_cq_advance(ring, 1);
+    if (!loop_runs) continue;
+    told = true;
+    waiter.answered(waiter, result);
+  }
 }
 
-/// Sends what has been prepared, and waits, in one system call.
-inline int wait_for_completion(io_uring* ring, io_uring_cqe** found) noexcept {
-  if (io_uring_sq_ready(ring) == 0 && look_for_completion(ring, found) == 0) return 0;
+inline int look_for_completion(io_uring* ring, io_uring_cqe** found) {
+  bool told = false;
+  return look_for_completion(ring, found, told);
+}
+
+/// Sends what has been prepared, and waits, in one system call. Returns without one for Asio once others were told something:
+/// they may have posted to Asio what must not wait.
+inline int wait_for_completion(io_uring* ring, io_uring_cqe** found) {
+  bool told = false;
+  if (io_uring_sq_ready(ring) == 0 && look_for_completion(ring, found, told) == 0) return 0;
+  if (told) return -EAGAIN;
+  taken_beside_asio = 0;
   const int sent = io_uring_submit_and_wait(ring, 1);
   return look_for_completion(ring, found) == 0 ? 0 : std::min(sent, -EAGAIN);
 }
@@ -54,18 +90,13 @@ inline int wait_for_completion(io_uring* ring, io_uring_cqe** found) noexcept {
 /// Whether the kernel is 5.19 or newer, as the first ring showed.
 inline std::atomic<bool> newer_kernel{false};
 
-/// Asio reads into message headers, which the kernel must copy for as long as it waits. One buffer needs none. And we
-/// read ahead: trying at once would find nothing nearly always, so the kernel waits first.
-inline void prepare_receive(io_uring_sqe* entry, int socket, msghdr* message, unsigned flags) noexcept {
-  if (message->msg_iovlen == 1 && message->msg_controllen == 0 && message->msg_name == nullptr) {
-    io_uring_prep_recv(entry, socket, message->msg_iov->iov_base, message->msg_iov->iov_len, static_cast<int>(flags));
-  } else {
-    io_uring_prep_recvmsg(entry, socket, message, flags);
-  }
+/// We read ahead: trying at once would find nothing nearly always, so the kernel waits first.
+inline void prepare_receive(io_uring_sqe* entry, int socket, void* into, std::size_t room, int flags) noexcept {
+  io_uring_prep_recv(entry, socket, into, room, flags);
   if (newer_kernel.load(std::memory_order_relaxed)) entry->ioprio |= IORING_RECVSEND_POLL_FIRST;
 }
 
-/// The same for what is sent; here trying at once is right.
+/// A single piece needs no message header, which the kernel must copy for as long as it waits.
 inline void prepare_send(io_uring_sqe* entry, int socket, const msghdr* message, unsigned flags) noexcept {
   if (message->msg_iovlen == 1 && message->msg_controllen == 0 && message->msg_name == nullptr) {
     io_uring_prep_send(entry, socket, message->msg_iov->iov_base, message->msg_iov->iov_len, static_cast<int>(flags | MSG_NOSIGNAL));
@@ -104,6 +135,7 @@ inline void begin_on_this_thread(io_uring* ring) noexcept {
   if ((ring->flags & IORING_SETUP_R_DISABLED) != 0) {
     ::syscall(__NR_io_uring_register, ring->ring_fd, IORING_REGISTER_ENABLE_RINGS, nullptr, 0);
   }
+  loop_runs = true;
   io_uring_register_ring_fd(ring);  // spares looking the descriptor up whenever the kernel is entered
 }
 
@@ -114,5 +146,3 @@ inline void begin_on_this_thread(io_uring* ring) noexcept {
 #define io_uring_peek_cqe gateway::net::look_for_completion
 #define io_uring_wait_cqe gateway::net::wait_for_completion
 #define io_uring_queue_init gateway::net::make_ring
-#define io_uring_prep_recvmsg gateway::net::prepare_receive
-#define io_uring_prep_sendmsg gateway::net::prepare_send

@@ -6,19 +6,16 @@
 namespace gateway::net {
 
 // Only the thread that runs it touches Asio: it need not lock. Others write to the mailbox.
-Loop::Loop() : io_(BOOST_ASIO_CONCURRENCY_HINT_UNSAFE), mailbox_(io_), timer_(io_) {
-#if defined(BOOST_ASIO_HAS_IO_URING) && defined(BOOST_ASIO_DISABLE_EPOLL)
-  begin_ = [ring = newest_ring] { begin_on_this_thread(ring); };
-#endif
-}
+Loop::Loop() : io_(BOOST_ASIO_CONCURRENCY_HINT_UNSAFE), mailbox_(io_), timer_(io_), ring_(io_) {}
 
 void Loop::run() {
   Executor::set_current(this);
-  if (begin_) begin_();
+  ring_.begin();
   keep_alive_.emplace(io_.get_executor());
   mailbox_.open();
   tick();
   io_.run();
+  ring_.end();
   Executor::set_current(nullptr);
 }
 

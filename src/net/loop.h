@@ -12,14 +12,25 @@
 #include "net/deadline.h"
 #include "net/mailbox.h"
 
-namespace gateway::net {
-
 /// The Asio back end this file was compiled with.
 #if defined(BOOST_ASIO_HAS_IO_URING) && defined(BOOST_ASIO_DISABLE_EPOLL)
+#include "net/ring.h"
+namespace gateway::net {
 inline constexpr bool on_io_uring = true;
+}
 #else
+namespace gateway::net {
 inline constexpr bool on_io_uring = false;
+/// What the io_uring back end has beside Asio, this one does not need.
+struct Ring {
+  explicit Ring(boost::asio::io_context& /*io*/) noexcept {}
+  void begin() noexcept {}
+  void end() noexcept {}
+};
+}  // namespace gateway::net
 #endif
+
+namespace gateway::net {
 
 /// A thread's event loop with what its connections share: deadlines and buffers. Everything here but
 /// post() and stop() belongs to the thread that runs it.
@@ -37,6 +48,7 @@ class Loop final : public Executor {
 
   [[nodiscard]] boost::asio::io_context& io() noexcept { return io_; }
   [[nodiscard]] DeadlineWheel& deadlines() noexcept { return deadlines_; }
+  [[nodiscard]] Ring& ring() noexcept { return ring_; }
   [[nodiscard]] BlockPool& blocks() noexcept { return blocks_; }
 
   /// Called about once a second on the loop's thread.
@@ -53,7 +65,7 @@ class Loop final : public Executor {
   std::optional<boost::asio::executor_work_guard<boost::asio::io_context::executor_type>> keep_alive_;
   std::vector<std::function<void()>> each_second_;
   unsigned ticks_ = 0;
-  std::function<void()> begin_;  // what the event back end must know of the thread that runs it
+  Ring ring_;  // after what has Asio make it
 };
 
 }  // namespace gateway::net

@@ -30,6 +30,8 @@ constexpr std::chrono::milliseconds second_look_after{200};
 Stream::Stream(Loop& loop, std::size_t block_size)
     : loop_(loop),
       socket_(loop.io()),
+      read_(loop, socket_),
+      write_(loop, socket_),
       block_size_(block_size),
       deadline_(loop.deadlines(), &Stream::expired, this),
       write_deadline_(loop.deadlines(), &Stream::expired, this),
@@ -69,20 +71,18 @@ void Stream::arm() {
 }
 
 void Stream::start_read() {
-  const auto on_bytes = [this](const error_code& error, std::size_t bytes) { on_read(error, bytes); };
+  const auto then = [](void* stream, const error_code& error, std::size_t bytes) { static_cast<Stream*>(stream)->on_read(error, bytes); };
   if constexpr (on_io_uring) {
     if (layer_) {
-      return wait_for_socket(Layer::State::wait_to_read, [this](const error_code& error) { error ? on_read(error, 0) : void(read_through_layer(false)); });
+      const auto look = [](void* owner, const error_code& error, std::size_t) {
+        auto& stream = *static_cast<Stream*>(owner);
+        if (error) return stream.on_read(error, 0);
+        stream.read_through_layer(false);
+      };
+      return read_.wait(Layer::State::wait_to_read, {look, this});
     }
-    socket_.async_read_some(asio::mutable_buffer(block_.data() + end_, block_.size() - end_), on_bytes);
-  } else {
-    socket_.async_read_some(HintedBuffer(block_.data() + end_, block_.size() - end_, layer_.get()), on_bytes);
   }
-}
-
-template <class Handler>
-void Stream::wait_for_socket(Layer::State what, Handler handler) {
-  socket_.async_wait(what == Layer::State::wait_to_write ? Socket::wait_write : Socket::wait_read, std::move(handler));
+  read_.receive(block_.data() + end_, block_.size() - end_, layer_.get(), {then, this});
 }
 
 // `at_once`: nobody has been told that a read goes on. False: there was nothing after all.
@@ -190,22 +190,31 @@ void Stream::release_block() noexcept {
 }
 
 Stream::Write::Write(Stream& stream, const Pieces& pieces) noexcept : stream_(stream) {
-  std::size_t i = 0;
   for (const std::string_view piece : pieces) {
     if (piece.empty()) continue;
-    pieces_[i++] = asio::buffer(piece.data(), piece.size());
+    pieces_[count_++] = {const_cast<char*>(piece.data()), piece.size()};
     left_ += piece.size();
   }
 }
 
 void Stream::Write::advance(std::size_t bytes) noexcept {
   left_ -= bytes;
-  for (asio::const_buffer& piece : pieces_) {
-    const std::size_t part = std::min(bytes, piece.size());
-    piece += part;
+  while (first_ < count_) {
+    iovec& piece = pieces_[first_];
+    const std::size_t part = std::min(bytes, piece.iov_len);
+    piece.iov_base = static_cast<char*>(piece.iov_base) + part;
+    piece.iov_len -= part;
     bytes -= part;
-    if (bytes == 0) break;
+    if (piece.iov_len > 0) break;
+    ++first_;
   }
+}
+
+const msghdr& Stream::Write::message() noexcept {
+  message_ = {};
+  message_.msg_iov = &pieces_[first_];
+  message_.msg_iovlen = count_ - first_;
+  return message_;
 }
 
 // A socket buffer nearly always has room, so trying first saves a trip through the loop. On io_uring the
@@ -225,8 +234,8 @@ bool Stream::Write::await_ready() noexcept {
 bool Stream::Write::write_through_layer() noexcept {
   while (left_ > 0) {
     Layer::Pieces pieces;
-    std::transform(pieces_.begin(), pieces_.end(), pieces.begin(),
-                   [](const asio::const_buffer& piece) { return std::string_view(static_cast<const char*>(piece.data()), piece.size()); });
+    std::transform(pieces_.begin() + first_, pieces_.begin() + count_, pieces.begin(),
+                   [](const iovec& piece) { return std::string_view(static_cast<const char*>(piece.iov_base), piece.iov_len); });
     const Layer::Moved moved = stream_.layer_->write(pieces);
     if (moved.state == Layer::State::failed || moved.state == Layer::State::ended) {
       error_ = stream_.layer_->error();
@@ -241,17 +250,10 @@ bool Stream::Write::write_through_layer() noexcept {
 
 bool Stream::Write::write_to_socket() noexcept {
   while (left_ > 0) {
-    std::array<iovec, max_pieces> vectors;
-    std::size_t count = 0;
-    for (const asio::const_buffer& piece : pieces_) {
-      if (piece.size() > 0) vectors[count++] = {const_cast<void*>(piece.data()), piece.size()};
-    }
-    msghdr message{};
-    message.msg_iov = vectors.data();
-    message.msg_iovlen = count;
     // One piece needs no header that the kernel would have to copy.
     const int socket = stream_.socket_.native_handle();
-    const ssize_t sent = count == 1 ? send_now(socket, vectors[0].iov_base, vectors[0].iov_len) : send_now(socket, message);
+    const iovec& piece = pieces_[first_];
+    const ssize_t sent = count_ - first_ == 1 ? send_now(socket, piece.iov_base, piece.iov_len) : send_now(socket, message());
     if (sent < 0) {
       if (errno == EINTR) continue;
       if (errno == EAGAIN || errno == EWOULDBLOCK) return false;
@@ -265,35 +267,23 @@ bool Stream::Write::write_to_socket() noexcept {
 
 void Stream::Write::await_suspend(std::coroutine_handle<> waiting) {
   waiting_ = waiting;
-  start();
+  wait();
 }
 
-void Stream::Write::start() {
+void Stream::Write::wait() {
   if (stream_.write_timeout_.count() > 0) stream_.write_deadline_.set(stream_.write_timeout_);
-  if (stream_.layer_) {
-    const auto what = reads_first_ ? Layer::State::wait_to_read : Layer::State::wait_to_write;
-    return stream_.wait_for_socket(what, [this](const error_code& error) {
-      if (error) error_ = stream_.explain(error);
-      if (!error_ && stream_.cancelled_) error_ = asio::error::operation_aborted;
-      if (!error_ && !write_through_layer()) return start();
-      stream_.write_deadline_.clear();
-      waiting_.resume();
-    });
-  }
-  const auto written = [this](const error_code& error, std::size_t bytes) {
-    advance(bytes);
-    if (error) error_ = stream_.explain(error);
-    if (!error && left_ > 0 && stream_.cancelled_) error_ = asio::error::operation_aborted;
-    if (!error_ && left_ > 0) return start();
-    stream_.write_deadline_.clear();
-    waiting_.resume();
-  };
-  const auto full = std::find_if(pieces_.begin(), pieces_.end(), [](const asio::const_buffer& piece) { return piece.size() > 0; });
-  if (full->size() == left_) {
-    stream_.socket_.async_write_some(*full, written);
-  } else {
-    stream_.socket_.async_write_some(pieces_, written);
-  }
+  const Completion then{[](void* write, const error_code& error, std::size_t bytes) { static_cast<Write*>(write)->go_on(error, bytes); }, this};
+  if (!stream_.layer_) return stream_.write_.send(message(), then);
+  stream_.write_.wait(reads_first_ ? Layer::State::wait_to_read : Layer::State::wait_to_write, then);
+}
+
+void Stream::Write::go_on(const error_code& error, std::size_t bytes) {
+  advance(bytes);
+  if (error) error_ = stream_.explain(error);
+  if (!error_ && left_ > 0 && stream_.cancelled_) error_ = asio::error::operation_aborted;
+  if (!error_ && left_ > 0 && !(stream_.layer_ ? write_through_layer() : write_to_socket())) return wait();
+  stream_.write_deadline_.clear();
+  waiting_.resume();
 }
 
 Stream::Open::Open(Stream& stream, std::unique_ptr<Layer> layer) noexcept : stream_(stream) {
@@ -314,11 +304,14 @@ bool Stream::Open::await_ready() noexcept {
 }
 
 void Stream::Open::await_suspend(std::coroutine_handle<> waiting) {
-  stream_.wait_for_socket(state_, [this, waiting](const error_code& error) {
-    if (error) error_ = stream_.explain(error);
-    if (error_ || await_ready()) return waiting.resume();
-    await_suspend(waiting);
-  });
+  waiting_ = waiting;
+  stream_.write_.wait(state_, {[](void* open, const error_code& error, std::size_t) { static_cast<Open*>(open)->go_on(error); }, this});
+}
+
+void Stream::Open::go_on(const error_code& error) {
+  if (error) error_ = stream_.explain(error);
+  if (error_ || await_ready()) return waiting_.resume();
+  await_suspend(waiting_);
 }
 
 Status Stream::Open::await_resume() {
@@ -362,13 +355,17 @@ void Stream::cancel() noexcept {
 
 void Stream::end_waits() noexcept {
   error_code ignored;
-  socket_.cancel(ignored);
+  socket_.cancel(ignored);  // a connect
+  if constexpr (on_io_uring) {
+    read_.cancel();
+    write_.cancel();
+  }
 }
 
 void Stream::interrupt() noexcept {
   if (!reading_ || !waiting_) return;
   interrupted_ = true;
-  end_waits();
+  read_.cancel();
 }
 
 void Stream::shutdown_send() noexcept {

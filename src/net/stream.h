@@ -1,10 +1,9 @@
 #pragma once
 
+#include <sys/uio.h>
+
 #include <array>
-#include <boost/asio/basic_stream_socket.hpp>
-#include <boost/asio/buffer.hpp>
 #include <boost/asio/generic/stream_protocol.hpp>
-#include <boost/asio/io_context.hpp>
 #include <chrono>
 #include <coroutine>
 #include <cstddef>
@@ -18,6 +17,7 @@
 #include "net/deadline.h"
 #include "net/layer.h"
 #include "net/loop.h"
+#include "net/operation.h"
 
 namespace gateway::net {
 
@@ -29,7 +29,7 @@ namespace gateway::net {
 /// to be closed.
 class Stream {
  public:
-  using Socket = boost::asio::basic_stream_socket<boost::asio::generic::stream_protocol, boost::asio::io_context::executor_type>;
+  using Socket = StreamSocket;
 
   /// Told that the other side ended or broke the connection while nobody was waiting to read.
   class Observer {
@@ -59,9 +59,11 @@ class Stream {
     Status await_resume();
 
    private:
+    void go_on(const boost::system::error_code& error);
     Stream& stream_;
     Layer::State state_ = Layer::State::wait_to_read;
     boost::system::error_code error_;
+    std::coroutine_handle<> waiting_;
   };
   [[nodiscard]] Open open(std::unique_ptr<Layer> layer) noexcept { return Open(*this, std::move(layer)); }
   [[nodiscard]] Layer* layer() const noexcept { return layer_.get(); }
@@ -127,12 +129,17 @@ class Stream {
     Status await_resume();
 
    private:
-    void start();
+    void wait();
+    void go_on(const boost::system::error_code& error, std::size_t bytes);
     void advance(std::size_t bytes) noexcept;
+    const msghdr& message() noexcept;
     bool write_through_layer() noexcept;
     bool write_to_socket() noexcept;
     Stream& stream_;
-    std::array<boost::asio::const_buffer, max_pieces> pieces_{};
+    std::array<iovec, max_pieces> pieces_;
+    std::size_t first_ = 0;  // of those that are left,
+    std::size_t count_ = 0;  // and where they end
+    msghdr message_;
     bool reads_first_ = false;  // the layer goes on only when the socket has more
     std::size_t left_ = 0;
     boost::system::error_code error_;
@@ -192,8 +199,6 @@ class Stream {
  private:
   void start_read();
   bool read_through_layer(bool at_once);
-  template <class Handler>
-  void wait_for_socket(Layer::State what, Handler handler);
   void on_read(const boost::system::error_code& error, std::size_t bytes);
   [[nodiscard]] boost::system::error_code explain(const boost::system::error_code& error) const noexcept;
   static void expired(void* owner) noexcept;
@@ -202,6 +207,8 @@ class Stream {
 
   Loop& loop_;
   Socket socket_;
+  Operation read_;
+  Operation write_;
   std::unique_ptr<Layer> layer_;
   std::size_t block_size_;
   Block block_;
