@@ -5,10 +5,12 @@
 #include <string_view>
 #include <vector>
 
+#include "base/arena.h"
+
 namespace gateway::http {
 
-/// Memory that lives as long as one request. Nothing taken from it is given back before the end.
-using Arena = std::pmr::monotonic_buffer_resource;
+/// Memory that lives as long as one request.
+using gateway::Arena;
 
 /// Header names the gateway itself must recognise; found once, when the head is parsed.
 enum class Name : std::uint8_t {

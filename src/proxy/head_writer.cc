@@ -9,47 +9,64 @@ namespace gateway::proxy {
 namespace {
 
 template <std::size_t bytes>
-void copy_ends(char* out, std::string_view text) {
+inline void copy_ends(char* out, const char* text, std::size_t size) {
   char first[bytes];
   char last[bytes];
-  std::memcpy(first, text.data(), bytes);
-  std::memcpy(last, text.data() + text.size() - bytes, bytes);
+  std::memcpy(first, text, bytes);
+  std::memcpy(last, text + size - bytes, bytes);
   std::memcpy(out, first, bytes);
-  std::memcpy(out + text.size() - bytes, last, bytes);
+  std::memcpy(out + size - bytes, last, bytes);
 }
 
 // Names and values are short, nearly all: their two halves, which may overlap, cost less than a call.
-char* copy(char* out, std::string_view text) {
+[[gnu::always_inline]] inline char* copy(char* out, std::string_view text) {
   const std::size_t size = text.size();
   if (size > 32) {
     std::memcpy(out, text.data(), size);
   } else if (size >= 16) {
-    copy_ends<16>(out, text);
+    copy_ends<16>(out, text.data(), size);
   } else if (size >= 8) {
-    copy_ends<8>(out, text);
+    copy_ends<8>(out, text.data(), size);
   } else if (size >= 4) {
-    copy_ends<4>(out, text);
-  } else {
-    for (std::size_t i = 0; i < size; ++i) out[i] = text[i];
+    copy_ends<4>(out, text.data(), size);
+  } else if (size > 0) {
+    out[0] = text[0];
+    out[size / 2] = text[size / 2];
+    out[size - 1] = text[size - 1];
   }
   return out + size;
 }
 
-// Measured first and written in one go: an append per piece would check for room each time.
-void write_headers(Output& out, const http::Headers& headers) {
+// Of what is known while compiling, a store or two.
+template <std::size_t bytes>
+[[gnu::always_inline]] inline char* copy(char* out, const char (&text)[bytes]) {
+  std::memcpy(out, text, bytes - 1);
+  return out + bytes - 1;
+}
+
+std::size_t size_of(const http::Headers& headers) {
   std::size_t size = 2;
   for (const http::Header& header : headers) size += header.name.size() + header.value.size() + 4;
-  const std::size_t begin = out.size();
-  out.resize(begin + size);
-  char* at = out.data() + begin;
+  return size;
+}
+
+char* write_headers(char* at, const http::Headers& headers) {
   for (const http::Header& header : headers) {
     at = copy(at, header.name);
     at = copy(at, ": ");
     at = copy(at, header.checked ? header.value : one_line(header.value));
     at = copy(at, "\r\n");
   }
-  at = copy(at, "\r\n");
-  out.resize(static_cast<std::size_t>(at - out.data()));
+  return copy(at, "\r\n");
+}
+
+// Measured first and written in one go: an append per piece would check for room each time.
+template <class Write>
+void append(Output& out, std::size_t at_most, Write&& write) {
+  const std::size_t begin = out.size();
+  out.resize(begin + at_most);
+  const char* end = write(out.data() + begin);
+  out.resize(static_cast<std::size_t>(end - out.data()));
 }
 
 }  // namespace
@@ -60,25 +77,32 @@ std::string_view one_line(std::string_view value) {
 }
 
 void write_response_head(Output& out, unsigned status, std::string_view reason, const http::Headers& headers) {
-  char code[3] = {static_cast<char>('0' + status / 100 % 10), static_cast<char>('0' + status / 10 % 10), static_cast<char>('0' + status % 10)};
-  out += "HTTP/1.1 ";
-  out.append(code, 3);
-  out += ' ';
-  out += one_line(reason);
-  out += "\r\n";
-  write_headers(out, headers);
+  constexpr std::size_t most_beside = 16;  // version, status, spaces and the end of the line
+  append(out, most_beside + reason.size() + size_of(headers), [&](char* at) {
+    at = copy(at, "HTTP/1.1 ");
+    *at++ = static_cast<char>('0' + status / 100 % 10);
+    *at++ = static_cast<char>('0' + status / 10 % 10);
+    *at++ = static_cast<char>('0' + status % 10);
+    *at++ = ' ';
+    at = copy(at, one_line(reason));
+    at = copy(at, "\r\n");
+    return write_headers(at, headers);
+  });
 }
 
 void write_request_head(Output& out, std::string_view method, std::string_view path, std::string_view query, bool mark, const http::Headers& headers) {
-  out += method;
-  out += ' ';
-  out += path;
-  if (mark) {
-    out += '?';
-    out += query;
-  }
-  out += " HTTP/1.1\r\n";
-  write_headers(out, headers);
+  constexpr std::size_t most_beside = 16;  // spaces, '?', version and the end of the line
+  append(out, most_beside + method.size() + path.size() + query.size() + size_of(headers), [&](char* at) {
+    at = copy(at, method);
+    *at++ = ' ';
+    at = copy(at, path);
+    if (mark) {
+      *at++ = '?';
+      at = copy(at, query);
+    }
+    at = copy(at, " HTTP/1.1\r\n");
+    return write_headers(at, headers);
+  });
 }
 
 std::string_view write_chunk_size(char* out, std::size_t bytes) noexcept {
@@ -89,6 +113,11 @@ std::string_view write_chunk_size(char* out, std::size_t bytes) noexcept {
 }
 
 std::string_view number(http::Arena& arena, std::int64_t value) {
+  // Latencies, mostly.
+  static constexpr std::string_view pairs =
+      "00010203040506070809101112131415161718192021222324252627282930313233343536373839404142434445464748495051525354555657585960616263646566676869"
+      "707172737475767778798081828384858687888990919293949596979899";
+  if (value >= 0 && value < 100) return pairs.substr(static_cast<std::size_t>(2 * value + (value < 10)), value < 10 ? 1 : 2);
   auto* digits = static_cast<char*>(arena.allocate(20, 1));
   const auto end = std::to_chars(digits, digits + 20, value).ptr;
   return {digits, static_cast<std::size_t>(end - digits)};
