@@ -24,7 +24,7 @@ TEST(Arena, BeginsWithTheMemoryItWasGiven) {
 TEST(Arena, GivesEveryPieceMemoryOfItsOwn) {
   Arena arena;
   std::vector<std::pair<unsigned char*, std::size_t>> pieces;
-  for (std::size_t size = 0; size < 3000; size += 7) {
+  for (std::size_t size = 1; size < 3000; size += 7) {
     auto* piece = static_cast<unsigned char*>(arena.allocate(size, std::size_t{1} << (size % 6)));
     EXPECT_EQ(reinterpret_cast<std::uintptr_t>(piece) % (std::size_t{1} << (size % 6)), 0U);
     std::memset(piece, static_cast<int>(pieces.size() % 251), size);

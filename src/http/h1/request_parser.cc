@@ -1,5 +1,11 @@
 #include "http/h1/request_parser.h"
 
+#include <array>
+#include <bit>
+#include <cstring>
+
+#include "base/sixteen.h"
+
 namespace gateway::http::h1 {
 namespace {
 
@@ -19,18 +25,20 @@ bool is_port(std::string_view text) {
 }
 
 // RFC 3986 reg-name less the sub-delimiters nobody has in a name and parsers disagree about.
-bool is_name_character(char c) {
-  return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '.' || c == '_' || c == '~' || c == '%' || c == '!' || c == '$' ||
-         c == '&' || c == '\'' || c == '*' || c == '+' || c == '=';
-}
+constexpr std::array<bool, 256> may_be_in_a_name = [] {
+  std::array<bool, 256> table{};
+  for (std::size_t c = '0'; c <= '9'; ++c) table[c] = true;
+  for (std::size_t c = 'a'; c <= 'z'; ++c) table[c] = table[c - 32] = true;
+  for (const char c : std::string_view("-._~%!$&'*+=")) table[static_cast<unsigned char>(c)] = true;
+  return table;
+}();
 
-// Only what may stand in a target; bytes from 0x80 are escaped when they are forwarded.
-bool is_target(std::string_view text) {
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte <= 0x20 || byte == 0x7F || c == '#') return false;
-  }
-  return true;
+// What a target must not have (bytes from 0x80 are escaped when they are forwarded), or what there is more to say about.
+Sixteen notable_in_targets(Sixteen bytes) noexcept { return Sixteen((bytes <= 0x20) | (bytes == 0x7F) | (bytes == '#') | (bytes == '?') | (bytes == '%')); }
+
+template <std::size_t size>
+bool is(std::string_view text, const char (&word)[size]) noexcept {
+  return text.size() == size - 1 && std::memcmp(text.data(), word, size - 1) == 0;
 }
 
 bool starts_with_ignoring_case(std::string_view text, std::string_view prefix) {
@@ -50,12 +58,9 @@ bool is_authority(std::string_view text) noexcept {
     }
     port = end + 1;
   } else {
-    const std::size_t colon = text.find(':');
-    if (colon != std::string_view::npos) port = colon;
+    port = 0;
+    while (port < text.size() && may_be_in_a_name[static_cast<unsigned char>(text[port])]) ++port;
     if (port == 0) return false;
-    for (const char c : text.substr(0, port)) {
-      if (!is_name_character(c)) return false;
-    }
   }
   if (port == text.size()) return true;
   return text[port] == ':' && is_port(text.substr(port + 1));
@@ -70,6 +75,9 @@ HeadState RequestParser::fail(unsigned status, std::string_view reason) noexcept
 HeadState RequestParser::parse(std::string_view buffer, RequestHead& head) {
   // A TLS client on the plain port never sends a line: do not wait for one.
   if (!buffer.empty() && buffer.front() == 0x16) return fail(400, "TLS on a plain port");
+  // Most heads come whole and are good: nobody need look for their ends first. What is wrong with others is found in order.
+  if (scanner_.untouched() && take_apart(buffer, head)) return HeadState::complete;
+  is_http_ = true;
   switch (scanner_.scan(buffer)) {
     case HeadScanner::Found::bare_line_feed: return fail(400, "a line that does not end in CRLF");
     case HeadScanner::Found::incomplete:
@@ -84,15 +92,29 @@ HeadState RequestParser::parse(std::string_view buffer, RequestHead& head) {
       return HeadState::incomplete;
     case HeadScanner::Found::end: break;
   }
-  std::string_view text = buffer.substr(0, scanner_.length());
+  return take_apart(buffer.substr(0, scanner_.length()), head) ? HeadState::complete : HeadState::failed;
+}
+
+// A text that begins with a head. False, too, where more follows than a head may have, or where it is not all there.
+bool RequestParser::take_apart(std::string_view buffer, RequestHead& head) {
+  const auto failed = [&](unsigned status, std::string_view reason) { return fail(status, reason), false; };
+  std::string_view text = buffer;
   while (text.starts_with("\r\n")) text.remove_prefix(2);
   const std::size_t end = text.find('\r');
-  if (end > limits_.max_target_bytes + 2 * max_method_bytes) return fail(414, "the target is too long");
-  if (scanner_.length() > limits_.max_head_bytes) return fail(431, "the head is too large");
-  if (text[end + 1] != '\n') return fail(400, "a bare CR in the request line");
+  if (end != std::string_view::npos && end > limits_.max_target_bytes + 2 * max_method_bytes) return failed(414, "the target is too long");
+  if (buffer.size() > limits_.max_head_bytes) return failed(431, "the head is too large");
+  if (end >= text.size() - 1 || text[end + 1] != '\n') return failed(400, "a bare CR in the request line");
   head.headers.clear();
-  const bool good = request_line(text.substr(0, end), head) && headers(text.substr(end + 2), head) && meaning(head);
-  return good ? HeadState::complete : HeadState::failed;
+  head.headers.reserve(24);
+  std::size_t at = end + 2;
+  if (!request_line(text.substr(0, end), head)) return false;
+  switch (parse_header_lines(text, at, limits_.max_headers, limits_.allow_underscores, head.headers)) {
+    case HeaderLines::malformed: return failed(400, "a malformed header line");
+    case HeaderLines::too_many: return failed(431, "too many headers");
+    case HeaderLines::good: break;
+  }
+  consumed_ = buffer.size() - text.size() + at;
+  return meaning(head);
 }
 
 bool RequestParser::request_line(std::string_view line, RequestHead& head) {
@@ -101,26 +123,41 @@ bool RequestParser::request_line(std::string_view line, RequestHead& head) {
   const std::size_t last = line.rfind(' ');
   if (first == std::string_view::npos || first == last) return failed(400, "a request line without three parts");
   head.method = line.substr(0, first);
-  const std::string_view target_text = line.substr(first + 1, last - first - 1);
   const std::string_view version = line.substr(last + 1);
   if (head.method.size() > max_method_bytes || !is_token(head.method)) return failed(400, "a malformed method");
-  if (target_text.size() > limits_.max_target_bytes) return failed(414, "the target is too long");
+  if (last - first - 1 > limits_.max_target_bytes) return failed(414, "the target is too long");
   is_http_ = version.find('/') != std::string_view::npos;
-  if (version.size() != 8 || !version.starts_with("HTTP/") || !is_digit(version[5]) || version[6] != '.' || !is_digit(version[7])) {
+  if (version.size() != 8 || std::memcmp(version.data(), "HTTP/", 5) != 0 || !is_digit(version[5]) || version[6] != '.' || !is_digit(version[7])) {
     return failed(400, "a malformed version");
   }
-  if (head.method == "PRI") return failed(400, "an HTTP/2 preface");
+  if (is(head.method, "PRI")) return failed(400, "an HTTP/2 preface");
   if (version[5] != '1') return failed(505, "a version that is not HTTP/1");
   head.version = version[7] == '0' ? Version::http_1_0 : Version::http_1_1;
-  if (head.method == "CONNECT" || head.method == "TRACE") return failed(405, "CONNECT or TRACE");
-  return target(target_text, head);
+  if (is(head.method, "CONNECT") || is(head.method, "TRACE")) return failed(405, "CONNECT or TRACE");
+  return target(line, first + 1, last, head);
 }
 
-bool RequestParser::target(std::string_view text, RequestHead& head) {
+bool RequestParser::target(std::string_view line, std::size_t begin, std::size_t end, RequestHead& head) {
   const auto failed = [&](unsigned status, std::string_view reason) { return fail(status, reason), false; };
-  if (!is_target(text)) return failed(400, "a target with a space, a control character or a fragment");
+  std::string_view text = line.substr(begin, end - begin);
+  std::size_t mark = std::string_view::npos;
+  bool escapes = false;
+  for (std::size_t at = begin; at < end; at += 16) {
+    unsigned found = where(line, at, notable_in_targets);
+    if (end - at < 16) found &= (1U << (end - at)) - 1;
+    for (; found != 0; found &= found - 1) {
+      const std::size_t place = at + static_cast<std::size_t>(std::countr_zero(found));
+      if (line[place] == '%') {
+        escapes = true;
+      } else if (line[place] != '?') {
+        return failed(400, "a target with a space, a control character or a fragment");
+      } else if (mark == std::string_view::npos) {
+        mark = place - begin;
+      }
+    }
+  }
   head.authority = {};
-  if (text == "*") {
+  if (is(text, "*")) {
     if (head.method != "OPTIONS") return failed(400, "an asterisk target without OPTIONS");
   } else if (!text.starts_with('/')) {
     // RFC 9112, 3.2.2: the authority of an absolute form goes before Host.
@@ -137,30 +174,14 @@ bool RequestParser::target(std::string_view text, RequestHead& head) {
       // Nothing before '?' stands for "/"; the views cannot say that without memory of their own.
       text = head.headers.keep("/" + std::string(text));
     }
+    mark = text.find('?');
   }
   head.target = text;
-  const std::size_t mark = text.find('?');
   head.path = text.substr(0, mark);
   head.has_query = mark != std::string_view::npos;
   head.query = head.has_query ? text.substr(mark + 1) : std::string_view{};
   // No path has a NUL in it but one meant to end early in somebody's C string.
-  if (head.path.find("%00") != std::string_view::npos) return failed(400, "an escaped NUL in the path");
-  return true;
-}
-
-bool RequestParser::headers(std::string_view lines, RequestHead& head) {
-  std::size_t count = 0;
-  head.headers.reserve(24);
-  while (lines.size() > 2) {
-    // The scanner has seen that every LF has its CR: the first LF ends the line.
-    const std::size_t feed = lines.find('\n');
-    Header header;
-    if (!parse_header_line(lines.substr(0, feed - 1), header)) return fail(400, "a malformed header line"), false;
-    lines.remove_prefix(feed + 1);
-    if (++count > limits_.max_headers) return fail(431, "too many headers"), false;
-    if (!limits_.allow_underscores && header.id == Name::other && header.name.find('_') != std::string_view::npos) continue;
-    head.headers.add(header);
-  }
+  if (escapes && head.path.find("%00") != std::string_view::npos) return failed(400, "an escaped NUL in the path");
   return true;
 }
 
@@ -168,9 +189,9 @@ bool RequestParser::meaning(RequestHead& head) {
   const auto failed = [&](unsigned status, std::string_view reason) { return fail(status, reason), false; };
   const Header* host = nullptr;
   const Header* expect = nullptr;
-  bool close = false;
-  bool keep_alive = false;
-  bool upgrade = false;
+  const Header* length = nullptr;
+  const Header* coding = nullptr;
+  ConnectionOptions connection;
   bool websocket = false;
   for (const Header& header : head.headers) {
     switch (header.id) {
@@ -178,13 +199,17 @@ bool RequestParser::meaning(RequestHead& head) {
         if (host != nullptr) return failed(400, "more than one Host");
         host = &header;
         break;
-      case Name::connection:
-        close |= list_contains(header.value, "close");
-        keep_alive |= list_contains(header.value, "keep-alive");
-        upgrade |= list_contains(header.value, "upgrade");
-        break;
+      case Name::connection: connection.add(header.value); break;
       case Name::upgrade: websocket |= list_contains(header.value, "websocket"); break;
       case Name::expect: expect = &header; break;
+      case Name::content_length:
+        if (length != nullptr) return failed(400, "more than one Content-Length");
+        length = &header;
+        break;
+      case Name::transfer_encoding:
+        if (coding != nullptr) return failed(400, "more than one Transfer-Encoding");
+        coding = &header;
+        break;
       default: break;
     }
   }
@@ -193,11 +218,11 @@ bool RequestParser::meaning(RequestHead& head) {
     if (!is_authority(host->value)) return failed(400, "a malformed Host");
     if (head.authority.empty()) head.authority = host->value;
   }
-  head.keep_alive = head.version == Version::http_1_1 ? !close : keep_alive && !close;
-  if (!framing(head)) return false;
+  head.keep_alive = head.version == Version::http_1_1 ? !connection.close : connection.keep_alive && !connection.close;
+  if (!framing(length, coding, head)) return false;
   // With a body on its way two things would be sent upstream at once.
   const bool has_body = head.framing.kind == Framing::Kind::chunked || head.framing.length > 0;
-  head.upgrade_websocket = upgrade && websocket && head.version == Version::http_1_1 && head.method == "GET" && !has_body;
+  head.upgrade_websocket = connection.upgrade && websocket && head.version == Version::http_1_1 && head.method == "GET" && !has_body;
   head.expects_continue = false;
   if (expect != nullptr && head.version == Version::http_1_1) {
     if (!equals_ignoring_case(expect->value, "100-continue")) return failed(417, "an unknown expectation");
@@ -207,20 +232,9 @@ bool RequestParser::meaning(RequestHead& head) {
 }
 
 // RFC 9112, 6.3, without its leniencies.
-bool RequestParser::framing(RequestHead& head) {
+bool RequestParser::framing(const Header* length, const Header* coding, RequestHead& head) {
   const auto failed = [&](unsigned status, std::string_view reason) { return fail(status, reason), false; };
   head.framing = {};
-  const Header* length = nullptr;
-  const Header* coding = nullptr;
-  for (const Header& header : head.headers) {
-    if (header.id == Name::content_length) {
-      if (length != nullptr) return failed(400, "more than one Content-Length");
-      length = &header;
-    } else if (header.id == Name::transfer_encoding) {
-      if (coding != nullptr) return failed(400, "more than one Transfer-Encoding");
-      coding = &header;
-    }
-  }
   if (coding != nullptr) {
     if (length != nullptr) return failed(400, "Content-Length with Transfer-Encoding");
     if (head.version == Version::http_1_0) return failed(400, "Transfer-Encoding in HTTP/1.0");

@@ -19,7 +19,7 @@ class RequestParser {
 
   HeadState parse(std::string_view buffer, RequestHead& head);
 
-  [[nodiscard]] std::size_t consumed() const noexcept { return scanner_.length(); }
+  [[nodiscard]] std::size_t consumed() const noexcept { return consumed_; }
   /// Of a failure: 400, 405, 414, 417, 431 or 505.
   [[nodiscard]] unsigned status() const noexcept { return status_; }
   [[nodiscard]] std::string_view reason() const noexcept { return reason_; }  ///< for the log
@@ -29,14 +29,15 @@ class RequestParser {
 
  private:
   HeadState fail(unsigned status, std::string_view reason) noexcept;
+  bool take_apart(std::string_view buffer, RequestHead& head);
   bool request_line(std::string_view line, RequestHead& head);
-  bool target(std::string_view text, RequestHead& head);
-  bool headers(std::string_view lines, RequestHead& head);
+  bool target(std::string_view line, std::size_t begin, std::size_t end, RequestHead& head);
   bool meaning(RequestHead& head);
-  bool framing(RequestHead& head);
+  bool framing(const Header* length, const Header* coding, RequestHead& head);
 
   const Limits& limits_;
   HeadScanner scanner_;
+  std::size_t consumed_ = 0;
   unsigned status_ = 0;
   bool is_http_ = true;
   std::string_view reason_;

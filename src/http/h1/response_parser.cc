@@ -1,5 +1,7 @@
 #include "http/h1/response_parser.h"
 
+#include <cstring>
+
 namespace gateway::http::h1 {
 namespace {
 
@@ -10,46 +12,42 @@ bool is_digit(char c) { return c >= '0' && c <= '9'; }
 }  // namespace
 
 HeadState ResponseParser::parse(std::string_view buffer, ResponseHead& head, std::string_view method) {
+  // Most heads come whole and are good: nobody need look for their ends first.
+  if (scanner_.untouched() && take_apart(buffer, head, method)) return HeadState::complete;
   switch (scanner_.scan(buffer)) {
     case HeadScanner::Found::bare_line_feed: return HeadState::failed;
     case HeadScanner::Found::incomplete: return HeadState::incomplete;
     case HeadScanner::Found::end: break;
   }
-  const std::string_view text = buffer.substr(0, scanner_.length());
-  const std::size_t end = text.find("\r\n");
+  return take_apart(buffer, head, method) ? HeadState::complete : HeadState::failed;
+}
+
+// A text that begins with a head.
+bool ResponseParser::take_apart(std::string_view text, ResponseHead& head, std::string_view method) {
+  // No status line has a control character within.
+  const std::size_t end = first_control(text);
+  if (text.size() - end < 2 || text[end] != '\r' || text[end + 1] != '\n' || !status_line(text.substr(0, end), head)) return false;
   head.headers.clear();
-  const bool good = status_line(text.substr(0, end), head) && headers(text.substr(end + 2), head) && framing(head, method);
-  return good ? HeadState::complete : HeadState::failed;
+  head.headers.reserve(24);  // some come with those that are added
+  consumed_ = end + 2;
+  return parse_header_lines(text, consumed_, max_headers, true, head.headers) == HeaderLines::good && framing(head, method);
 }
 
 bool ResponseParser::status_line(std::string_view line, ResponseHead& head) {
-  if (line.size() < 12 || !line.starts_with("HTTP/1.") || !is_digit(line[7]) || line[8] != ' ') return false;
+  constexpr std::string_view beginning = "HTTP/1.";
+  if (line.size() < 12 || std::memcmp(line.data(), beginning.data(), beginning.size()) != 0 || !is_digit(line[7]) || line[8] != ' ') return false;
   if (!is_digit(line[9]) || !is_digit(line[10]) || !is_digit(line[11]) || (line.size() > 12 && line[12] != ' ')) return false;
   head.version = line[7] == '0' ? Version::http_1_0 : Version::http_1_1;
   head.status = static_cast<unsigned>((line[9] - '0') * 100 + (line[10] - '0') * 10 + (line[11] - '0'));
   head.reason = line.size() > 13 ? line.substr(13) : std::string_view{};
-  return head.status >= 100 && is_field_value(head.reason);
-}
-
-bool ResponseParser::headers(std::string_view lines, ResponseHead& head) {
-  std::size_t count = 0;
-  head.headers.reserve(16);
-  while (lines.size() > 2) {
-    const std::size_t feed = lines.find('\n');
-    Header header;
-    if (!parse_header_line(lines.substr(0, feed - 1), header) || ++count > max_headers) return false;
-    head.headers.add(header);
-    lines.remove_prefix(feed + 1);
-  }
-  return true;
+  return head.status >= 100;
 }
 
 bool ResponseParser::framing(ResponseHead& head, std::string_view method) {
   head.framing = {};
   const Header* length = nullptr;
   const Header* coding = nullptr;
-  bool close = false;
-  bool keep_alive = false;
+  ConnectionOptions connection;
   for (const Header& header : head.headers) {
     switch (header.id) {
       case Name::content_length:
@@ -60,14 +58,11 @@ bool ResponseParser::framing(ResponseHead& head, std::string_view method) {
         if (coding != nullptr) return false;
         coding = &header;
         break;
-      case Name::connection:
-        close |= list_contains(header.value, "close");
-        keep_alive |= list_contains(header.value, "keep-alive");
-        break;
+      case Name::connection: connection.add(header.value); break;
       default: break;
     }
   }
-  head.keep_alive = head.version == Version::http_1_1 ? !close : keep_alive && !close;
+  head.keep_alive = head.version == Version::http_1_1 ? !connection.close : connection.keep_alive && !connection.close;
   if (length != nullptr) {
     if (!parse_content_length(length->value, head.framing.length)) return false;
     head.framing.kind = Framing::Kind::length;

@@ -18,15 +18,16 @@ class ResponseParser {
   /// `method`: of the request; an answer to HEAD has no body whatever its headers say.
   HeadState parse(std::string_view buffer, ResponseHead& head, std::string_view method);
 
-  [[nodiscard]] std::size_t consumed() const noexcept { return scanner_.length(); }
+  [[nodiscard]] std::size_t consumed() const noexcept { return consumed_; }
   void reset() noexcept { scanner_.reset(); }
 
  private:
+  bool take_apart(std::string_view text, ResponseHead& head, std::string_view method);
   static bool status_line(std::string_view line, ResponseHead& head);
-  static bool headers(std::string_view lines, ResponseHead& head);
   static bool framing(ResponseHead& head, std::string_view method);
 
   HeadScanner scanner_;
+  std::size_t consumed_ = 0;
 };
 
 }  // namespace gateway::http::h1

@@ -25,6 +25,7 @@ class HeadScanner {
   [[nodiscard]] std::size_t length() const noexcept { return line_; }
   /// Where the line that is not complete yet begins.
   [[nodiscard]] std::size_t open_line() const noexcept { return line_; }
+  [[nodiscard]] bool untouched() const noexcept { return scanned_ == 0; }  ///< nothing has been looked at yet
   [[nodiscard]] bool in_first_line() const noexcept { return !first_done_; }
   void reset() noexcept { *this = HeadScanner(); }
 
@@ -37,6 +38,24 @@ class HeadScanner {
 /// One header line without its CRLF, taken apart. False: RFC 9112, 5 is broken (no colon, space before it,
 /// folded, empty or strange name, control characters).
 [[nodiscard]] bool parse_header_line(std::string_view line, Header& out) noexcept;
+
+enum class HeaderLines { good, malformed, too_many };
+
+/// All header lines of a head, taken apart, from `at` on; then that is behind the empty line that ends them. Lines that are
+/// not all there are malformed; more than `max` are too many. Those whose names have a '_' are left out unless that is allowed.
+[[nodiscard]] HeaderLines parse_header_lines(std::string_view text, std::size_t& at, std::size_t max, bool allow_underscores, Headers& out);
+
+/// Where the first control character but the tab stands; the text's size when there is none.
+[[nodiscard]] std::size_t first_control(std::string_view text) noexcept;
+
+/// What a Connection header says that parsers act upon (RFC 9110, 7.6.1). Several are one list.
+struct ConnectionOptions {
+  bool close = false;
+  bool keep_alive = false;
+  bool upgrade = false;
+
+  void add(std::string_view list) noexcept;
+};
 
 /// A Content-Length as RFC 9110, 8.6 has it: digits alone, and no overflow.
 [[nodiscard]] bool parse_content_length(std::string_view text, std::uint64_t& out) noexcept;
