@@ -2,9 +2,11 @@
 
 #include <sys/random.h>
 
+#include <bit>
 #include <cstdlib>
 #include <cstring>
-#include <random>
+
+#include "base/sixteen.h"
 
 namespace gateway {
 namespace {
@@ -21,16 +23,29 @@ void fill_random(void* out, std::size_t size) {
   }
 }
 
-// Eight hexadecimal digits at once: each half byte in a byte of its own, to which '0' is added, or what makes 10 an 'a'.
-std::uint64_t eight_digits(std::uint32_t bits) noexcept {
-  constexpr std::uint64_t ones = 0x0101010101010101;
-  std::uint64_t halves = bits;
-  halves = (halves | halves << 16) & 0x0000FFFF0000FFFF;
-  halves = (halves | halves << 8) & 0x00FF00FF00FF00FF;
-  halves = (halves | halves << 4) & 0x0F0F0F0F0F0F0F0F;
-  const std::uint64_t letters = (halves + 6 * ones) >> 4 & ones;
-  return halves + '0' * ones + letters * ('a' - '0' - 10);
-}
+// The two hexadecimal digits of eight bytes at once: the halves of each side by side.
+Sixteen digits_of(Sixteen halves) noexcept { return Sixteen(halves + '0' + ((halves > 9) & ('a' - '0' - 10))); }
+
+/// xoshiro256** (Blackman and Vigna, 2018): ids must differ, not be unpredictable.
+class Generator {
+ public:
+  Generator() { fill_random(state_, sizeof state_); }
+
+  std::uint64_t next() noexcept {
+    const std::uint64_t out = std::rotl(state_[1] * 5, 7) * 9;
+    const std::uint64_t shifted = state_[1] << 17;
+    state_[2] ^= state_[0];
+    state_[3] ^= state_[1];
+    state_[1] ^= state_[2];
+    state_[0] ^= state_[3];
+    state_[2] ^= shifted;
+    state_[3] = std::rotl(state_[3], 45);
+    return out;
+  }
+
+ private:
+  std::uint64_t state_[4];
+};
 
 int hex_value(char c) noexcept {
   if (c >= '0' && c <= '9') return c - '0';
@@ -85,17 +100,15 @@ std::string Uuid::to_string() const {
 
 void write_request_id(char (&out)[32]) noexcept {
   // A system call per request would cost more than the rest of the id: seed once per thread.
-  static thread_local std::mt19937_64 engine = [] {
-    std::uint64_t seed[4];
-    fill_random(seed, sizeof seed);
-    std::seed_seq sequence(std::begin(seed), std::end(seed));
-    return std::mt19937_64(sequence);
-  }();
-  for (std::size_t i = 0; i < sizeof out; i += 16) {
-    const std::uint64_t bits = engine();
-    const std::uint64_t digits[2] = {eight_digits(static_cast<std::uint32_t>(bits)), eight_digits(static_cast<std::uint32_t>(bits >> 32))};
-    std::memcpy(out + i, digits, sizeof digits);
-  }
+  static thread_local Generator generator;
+  const std::uint64_t random[2] = {generator.next(), generator.next()};
+  const auto bytes = load<Sixteen>(reinterpret_cast<const char*>(random));
+  const Sixteen high = bytes >> 4;
+  const Sixteen low = bytes & 15;
+  const Sixteen first = digits_of(__builtin_shufflevector(high, low, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23));
+  const Sixteen second = digits_of(__builtin_shufflevector(high, low, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31));
+  std::memcpy(out, &first, sizeof first);
+  std::memcpy(out + sizeof first, &second, sizeof second);
 }
 
 std::string random_token(std::size_t length) {
