@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <cstring>
 
 #include "base/ascii.h"
@@ -17,6 +16,7 @@ namespace {
 constexpr std::uint16_t unusual_method = 1U << 15;
 
 std::uint16_t method_bit(std::string_view method) noexcept {
+  if (method.size() == 3 && std::memcmp(method.data(), "GET", 3) == 0) return 1;  // nearly always
   static constexpr std::array<std::string_view, 9> usual = {"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT"};
   const auto found = std::find(usual.begin(), usual.end(), method);
   return found == usual.end() ? unusual_method : static_cast<std::uint16_t>(1U << (found - usual.begin()));
@@ -33,15 +33,17 @@ bool is_regex_value(std::string_view value) noexcept { return value.starts_with(
 }  // namespace
 
 HostPort split_port(std::string_view authority) noexcept {
-  const std::size_t colon = authority.rfind(':');
+  const auto is_digit = [&](std::size_t at) { return authority[at] >= '0' && authority[at] <= '9'; };
+  std::size_t digits = authority.size();
+  while (digits > 0 && is_digit(digits - 1)) --digits;
   // "[::1]" has colons but no port.
-  if (colon == std::string_view::npos || authority.find(']', colon) != std::string_view::npos) return {authority, 0};
-  const std::string_view digits = authority.substr(colon + 1);
-  std::uint16_t port = 0;
-  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), port);
-  if (digits.empty()) return {authority.substr(0, colon), 0};
-  if (error != std::errc{} || end != digits.data() + digits.size()) return {authority, 0};
-  return {authority.substr(0, colon), port};
+  if (digits == 0 || authority[digits - 1] != ':') return {authority, 0};
+  std::uint32_t port = 0;
+  for (std::size_t at = digits; at < authority.size(); ++at) {
+    port = port * 10 + static_cast<std::uint32_t>(authority[at] - '0');
+    if (port > 65535) return {authority, 0};
+  }
+  return {authority.substr(0, digits - 1), static_cast<std::uint16_t>(port)};
 }
 
 std::uint64_t host_key(HostKind kind, std::string_view host, std::uint16_t port) noexcept {

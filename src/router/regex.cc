@@ -107,14 +107,14 @@ bool Regex::match(std::string_view subject, Captures* captures) const noexcept {
   if (groups < 0) return false;
   if (captures != nullptr) {
     // Zero: there were more groups than the workspace holds.
-    captures->count = static_cast<std::uint8_t>(groups == 0 ? Captures::limit : static_cast<std::size_t>(groups));
-    captures->regex = this;
+    const std::size_t count = groups == 0 ? Captures::limit : static_cast<std::size_t>(groups);
+    captures->begin(*this);
     const PCRE2_SIZE* bounds = pcre2_get_ovector_pointer(workspace.data);
-    for (std::size_t i = 0; i < captures->count; ++i) {
+    for (std::size_t i = 0; i < count; ++i) {
       const PCRE2_SIZE from = bounds[2 * i];
       const PCRE2_SIZE to = bounds[2 * i + 1];
       // \K inside a look-ahead can make a match end before it starts.
-      captures->groups[i] = from == PCRE2_UNSET || to < from ? std::string_view{} : subject.substr(from, to - from);
+      captures->add(from == PCRE2_UNSET || to < from ? std::string_view{} : subject.substr(from, to - from));
     }
   }
   return true;
@@ -134,7 +134,7 @@ std::size_t Regex::group(std::string_view name) const noexcept {
 }
 
 std::string_view Captures::named(std::string_view name) const noexcept {
-  const std::size_t number = regex != nullptr ? regex->group(name) : 0;
+  const std::size_t number = regex_ != nullptr ? regex_->group(name) : 0;
   return number == 0 ? std::string_view{} : (*this)[number];
 }
 

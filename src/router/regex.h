@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -16,16 +17,42 @@ namespace gateway::router {
 class Regex;
 
 /// What the groups of a path's regular expression matched: views into the request's path.
-struct Captures {
+class Captures {
+ public:
   static constexpr std::size_t limit = 16;
 
-  std::array<std::string_view, limit> groups{};  ///< number 0 is the whole match
-  std::uint8_t count = 0;                        ///< groups beyond the limit are not kept
-  const Regex* regex = nullptr;
+  // Most routes have no regular expression: only the groups that there are get written and copied.
+  Captures() noexcept {}  // NOLINT(cppcoreguidelines-pro-type-member-init)
+  Captures(const Captures& other) noexcept { *this = other; }
+  Captures& operator=(const Captures& other) noexcept {
+    regex_ = other.regex_;
+    count_ = other.count_;
+    std::copy_n(other.groups_.begin(), count_, groups_.begin());
+    return *this;
+  }
 
-  [[nodiscard]] std::string_view operator[](std::size_t number) const noexcept { return number < count ? groups[number] : std::string_view{}; }
+  /// Forgets the groups there were. `regex`: what they are of.
+  void begin(const Regex& regex) noexcept {
+    regex_ = &regex;
+    count_ = 0;
+  }
+  void add(std::string_view group) noexcept { groups_[count_++] = {group.data(), group.size()}; }
+
+  /// Number 0 is the whole match; groups beyond the limit are not kept.
+  [[nodiscard]] std::string_view operator[](std::size_t number) const noexcept {
+    return number < count_ ? std::string_view(groups_[number].data, groups_[number].size) : std::string_view{};
+  }
   /// Empty when there is no such group or it took no part in the match.
   [[nodiscard]] std::string_view named(std::string_view name) const noexcept;
+
+ private:
+  struct Group {
+    const char* data;
+    std::size_t size;
+  };
+  std::array<Group, limit> groups_;
+  std::uint8_t count_ = 0;
+  const Regex* regex_ = nullptr;
 };
 
 /// A compiled PCRE2 pattern over bytes. May be used by any number of threads at once.
