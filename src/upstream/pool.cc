@@ -19,14 +19,17 @@ Task<void> close_and_free(ConnectionPtr connection) { co_await connection->strea
 
 }  // namespace
 
-Connection::Connection(net::Loop& loop, Pool& pool, const Destination& to) : pool_(pool), to_(to), stream_(loop, input_bytes) {}
+Connection::Connection(net::Loop& loop, Pool& pool, const Destination& to, Siblings& siblings)
+    : pool_(pool), to_(to), siblings_(siblings), stream_(loop, input_bytes) {
+  ++siblings_.all;
+}
 
 void Connection::stream_ended() { pool_.drop(*this); }
 
 ConnectionPtr Pool::take(const Destination& to) {
-  const auto found = idle_.find(to);
-  if (found == idle_.end()) return nullptr;
-  std::vector<ConnectionPtr>& list = found->second;
+  const auto found = connections_.find(to);
+  if (found == connections_.end()) return nullptr;
+  std::vector<ConnectionPtr>& list = found->second.idle;
   while (!list.empty()) {
     ConnectionPtr connection = std::move(list.back());
     list.pop_back();
@@ -44,7 +47,7 @@ ConnectionPtr Pool::take(const Destination& to) {
 
 Task<Result<ConnectionPtr>> Pool::connect(const Destination& to, std::chrono::milliseconds timeout, Speaks speaks, Dialling* dialling) {
   sweep();
-  auto connection = std::make_unique<Connection>(loop_, *this, to);
+  auto connection = std::make_unique<Connection>(loop_, *this, to, connections_[to]);
   net::Stream& stream = connection->stream_;
   if (dialling != nullptr) {
     if (dialling->cancelled()) co_return Error{boost::asio::error::operation_aborted, Origin::upstream, "connecting to " + to.address.to_string()};
@@ -94,19 +97,19 @@ void Pool::keep_ticket(Connection& connection) {
   tickets_[ticket_key(connection.to_)] = std::move(ticket);
 }
 
-// Peers and contexts of the past leave empty lists behind. Those of the present do as well, and are filled again at once:
+// Peers and contexts of the past leave their places behind. Those of the present do as well, and are filled again at once:
 // hence not each time.
 void Pool::sweep() {
   constexpr std::size_t fewest = 64;
-  if (idle_.size() < sweep_at_) return;
-  std::erase_if(idle_, [](const auto& each) { return each.second.empty(); });
-  sweep_at_ = std::max(fewest, 2 * idle_.size());
+  if (connections_.size() < sweep_at_) return;
+  std::erase_if(connections_, [](const auto& each) { return each.second.all == 0; });
+  sweep_at_ = std::max(fewest, 2 * connections_.size());
 }
 
 void Pool::give_back(ConnectionPtr connection) {
   net::Stream& stream = connection->stream_;
   const bool worn_out = limits_.requests != 0 && connection->requests_ >= limits_.requests;
-  std::vector<ConnectionPtr>& list = idle_[connection->to_];
+  std::vector<ConnectionPtr>& list = connection->siblings_.idle;
   if (worn_out || stream.ended() || stream.timed_out() || !stream.data().empty() || list.size() >= limits_.idle_per_peer) {
     return discard(std::move(connection));
   }
@@ -129,20 +132,17 @@ void Pool::discard(ConnectionPtr connection) {
 }
 
 void Pool::drop(Connection& idle) {
-  const auto found = idle_.find(idle.to_);
-  if (found == idle_.end()) return;
-  std::vector<ConnectionPtr>& list = found->second;
+  std::vector<ConnectionPtr>& list = idle.siblings_.idle;
   const auto at = std::find_if(list.begin(), list.end(), [&](const ConnectionPtr& other) { return other.get() == &idle; });
   if (at == list.end()) return;
   ConnectionPtr connection = std::move(*at);
   list.erase(at);
-  if (list.empty()) idle_.erase(found);
   discard(std::move(connection));
 }
 
 void Pool::clear() {
-  for (auto& [peer, list] : std::exchange(idle_, {})) {
-    for (ConnectionPtr& connection : list) discard(std::move(connection));
+  for (auto& [to, siblings] : connections_) {
+    for (ConnectionPtr& connection : std::exchange(siblings.idle, {})) discard(std::move(connection));
   }
 }
 

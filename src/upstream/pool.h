@@ -41,10 +41,23 @@ struct DestinationHash {
   }
 };
 
+class Connection;
+using ConnectionPtr = std::unique_ptr<Connection>;
+
+/// All connections that lead to one destination.
+struct Siblings {
+  std::size_t all = 0;  ///< idle or busy
+  std::vector<ConnectionPtr> idle;
+};
+
 /// A connection to a peer. Busy: owned by one request. Idle: owned by the pool.
 class Connection final : net::Stream::Observer {
  public:
-  Connection(net::Loop& loop, Pool& pool, const Destination& to);
+  /// `siblings`: of the same pool, which keeps them as long as there is one.
+  Connection(net::Loop& loop, Pool& pool, const Destination& to, Siblings& siblings);
+  ~Connection() { --siblings_.all; }
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
 
   [[nodiscard]] net::Stream& stream() noexcept { return stream_; }
   [[nodiscard]] const net::SocketAddress& peer() const noexcept { return to_.address; }
@@ -57,11 +70,10 @@ class Connection final : net::Stream::Observer {
 
   Pool& pool_;
   Destination to_;
+  Siblings& siblings_;
   net::Stream stream_;
   unsigned requests_ = 0;
 };
-
-using ConnectionPtr = std::unique_ptr<Connection>;
 
 /// A connection being made.
 using Dialling = net::Undertaking;
@@ -99,7 +111,7 @@ class Pool {
 
   net::Loop& loop_;
   Limits limits_;
-  std::unordered_map<Destination, std::vector<ConnectionPtr>, DestinationHash> idle_;
+  std::unordered_map<Destination, Siblings, DestinationHash> connections_;
   std::size_t sweep_at_ = 64;  // so many destinations
   // To resume TLS with, by all that a Destination says but without its context, which may be of the past; bounded.
   std::unordered_map<std::string, tls::TicketPtr> tickets_;
