@@ -195,7 +195,7 @@ void Headers::add(std::string_view name, std::string_view value) { add(Header{na
 
 template <class Same>
 void Headers::set_where(Same&& same, const Header& header) {
-  const auto first = may_have(header.id, header.name) ? std::find_if(list_.begin(), list_.end(), same) : list_.end();
+  const auto first = std::find_if(list_.begin(), list_.end(), same);
   if (first == list_.end()) return add(header);
   first->value = header.value;
   first->of_this_hop = false;
@@ -204,6 +204,7 @@ void Headers::set_where(Same&& same, const Header& header) {
 }
 
 void Headers::set(const Header& header) {
+  if (!may_have(header.id, header.name)) return add(header);
   if (header.id != Name::other) return set_where([&](const Header& each) { return each.id == header.id; }, header);
   set_where([&](const Header& each) { return each.id == Name::other && equals_ignoring_case(each.name, header.name); }, header);
 }

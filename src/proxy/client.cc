@@ -5,7 +5,7 @@
 
 namespace gateway::proxy {
 
-Answer::Answer(Request& of) : request(of), out(&of.arena), chunk_end(&of.arena) {}
+Answer::Answer(Request& of) : request(of), chunk_end(&of.arena) {}
 
 void Client::left() noexcept {
   gone_ = true;

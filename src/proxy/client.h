@@ -36,7 +36,6 @@ struct Answer {
   bool head_sent = false;
   bool chunked = false;
   bool trailers_wanted = false;
-  Output out;
   Output chunk_end;
   char chunk_size[20];
 };

@@ -54,12 +54,12 @@ class Dial final : public Cancellable {
 
 class Forwarding {
  public:
-  explicit Forwarding(Request& request)
-      : request_(request), worker_(request.client.worker()), service_(request.upstream->service), peers_(request), head_(&request.arena) {
+  explicit Forwarding(Request& request) : request_(request), worker_(request.client.worker()), service_(request.upstream->service), peers_(request) {
     peer_.tls = *request_.place.tls;
   }
 
-  Task<void> run();
+  /// For a request whose place has been found.
+  static Task<void> run(Request& request);
 
  private:
   Task<bool> gather_body();
@@ -74,7 +74,7 @@ class Forwarding {
   Task<Attempt> try_http1(bool fresh);
   Task<Result<upstream::H2Connection*>> connect_http2();
   Task<Attempt> try_http2(bool fresh);
-  Task<Attempt> hear(UpstreamSide& side, bool reused, bool& keep);
+  Attempt outcome_of(const Result<Relay::End>& end, const Upload& upload, bool reused);
   Task<Status> send_chunked(net::Stream& stream);
   Task<void> give_up();
   Attempt after_failure(const Error& error, bool reused);
@@ -85,7 +85,7 @@ class Forwarding {
   const entity::Service& service_;
   PeerChoice peers_;
   upstream::Destination peer_;
-  Output head_;
+  std::string_view head_;     // as it goes out; empty: not written yet
   bool sent_ = false;         // some of the request left on the current connection
   unsigned failure_ = 502;    // what the client is told when nothing helps
   std::string failure_text_;  // instead of the standard one
@@ -105,10 +105,9 @@ void Forwarding::prepare() {
 }
 
 void Forwarding::write_head() {
-  head_.clear();
-  head_.reserve(1024);
   const plugin::Exchange& exchange = request_.exchange;
-  write_request_head(head_, request_.head.method, exchange.upstream_path, exchange.upstream_query, sends_query(request_), request_.head.headers);
+  head_ =
+      write_request_head(request_.arena, request_.head.method, exchange.upstream_path, exchange.upstream_query, sends_query(request_), request_.head.headers);
 }
 
 // A body up to a limit waits here until it is whole: then it can be sent again, to another peer. Larger ones stream.
@@ -123,25 +122,26 @@ Task<bool> Forwarding::gather_body() {
   co_return false;
 }
 
-Task<void> Forwarding::run() {
+Task<void> Forwarding::run(Request& request) {
+  Forwarding forwarding(request);
   // Over HTTP/2 both sides may speak at a time, as gRPC does: what comes goes on at once.
-  if (!request_.body.buffered() && request_.exchange.route->request_buffering && !service_.http2) {
-    const bool going_on = co_await gather_body();
-    if (!going_on) co_return co_await give_up();
+  if (!request.body.buffered() && request.exchange.route->request_buffering && !forwarding.service_.http2) {
+    const bool going_on = co_await forwarding.gather_body();
+    if (!going_on) co_return co_await forwarding.give_up();
   }
-  prepare();
-  unsigned left = service_.retries + 1;
+  forwarding.prepare();
+  unsigned left = forwarding.service_.retries + 1;
   bool fresh = false;  // not on a kept connection
   bool again = false;  // at the same peer
   while (left > 0) {
-    if (!again && request_.place.literal == nullptr && !co_await find_peer()) break;
+    if (!again && request.place.literal == nullptr && !co_await forwarding.find_peer()) break;
     again = false;
-    if (peer_.tls) peer_.server_name = server_name();
-    note_try(peer_.address);
-    sent_ = false;
-    const Attempt outcome = service_.http2 ? co_await try_http2(fresh) : co_await try_http1(fresh);
+    if (forwarding.peer_.tls) forwarding.peer_.server_name = forwarding.server_name();
+    forwarding.note_try(forwarding.peer_.address);
+    forwarding.sent_ = false;
+    const Attempt outcome = forwarding.service_.http2 ? co_await forwarding.try_http2(fresh) : co_await forwarding.try_http1(fresh);
     if (outcome == Attempt::done) co_return;
-    if (outcome == Attempt::failed || peers_.overloaded() || request_.client.gone()) break;
+    if (outcome == Attempt::failed || forwarding.peers_.overloaded() || request.client.gone()) break;
     // A stale connection says nothing about the peer: one more attempt, on one that cannot be stale.
     if (outcome == Attempt::stale) {
       fresh = again = true;
@@ -149,7 +149,7 @@ Task<void> Forwarding::run() {
     }
     --left;
   }
-  co_await give_up();
+  co_await forwarding.give_up();
 }
 
 // What Host says, without its port (nginx, proxy_ssl_name $upstream_host).
@@ -179,7 +179,7 @@ Task<bool> Forwarding::pick() {
     const bool preserved = request_.exchange.route->preserve_host && !request_.head.authority.empty();
     if (!preserved && request_.head.headers.value(http::Name::host) != peers_.host()) {
       request_.head.headers.set(http::Name::host, peers_.host());
-      head_.clear();
+      head_ = {};
     }
     co_return true;
   }
@@ -282,9 +282,8 @@ Task<Attempt> Forwarding::try_http1(bool fresh) {
     sent = co_await send_chunked(stream);
   } else {
     // Nearly always: the head, and the body that came with it, in one write.
-    const std::string_view head = head_;
     const std::string_view body = request_.body.buffered() ? request_.body.piece() : std::string_view{};
-    sent = co_await stream.write(head, body);
+    sent = co_await stream.write(head_, body);
   }
   Attempt outcome = Attempt::failed;
   bool keep = false;
@@ -292,7 +291,13 @@ Task<Attempt> Forwarding::try_http1(bool fresh) {
   if (!sent && sent.error().code == boost::asio::error::timed_out) {
     outcome = after_failure(sent.error(), reused);
   } else {
-    outcome = co_await hear(side, reused, keep);
+    Upload upload(request_, side, service_.read_timeout);
+    if (!request_.body.buffered()) upload.start();
+    Relay relay(request_, side, service_.read_timeout);
+    const Result<Relay::End> end = co_await relay.run(upload);
+    co_await upload.stop();
+    outcome = outcome_of(end, upload, reused);
+    keep = end && *end == Relay::End::keep && upload.complete();
   }
   request_.client.watch_for(nullptr);
   if (keep) {
@@ -331,11 +336,15 @@ Task<Attempt> Forwarding::try_http2(bool fresh) {
   sent_ = true;
   const Status sent = co_await side.begin();
   Attempt outcome = Attempt::failed;
-  bool keep = false;
   if (!sent && sent.error().code != boost::asio::error::connection_reset) {
     outcome = after_failure(sent.error(), false);
   } else {
-    outcome = co_await hear(side, false, keep);
+    Upload upload(request_, side, service_.read_timeout);
+    if (!request_.body.buffered()) upload.start();
+    Relay relay(request_, side, service_.read_timeout);
+    const Result<Relay::End> end = co_await relay.run(upload);
+    co_await upload.stop();
+    outcome = outcome_of(end, upload, false);
   }
   request_.client.watch_for(nullptr);
   co_return outcome;
@@ -354,31 +363,22 @@ void Forwarding::refuse_for_load() {
   retry_after_ = peers_.retry_after();
 }
 
-// The rest of a try, once the request is on its way. `keep`: the connection may serve another one.
-Task<Attempt> Forwarding::hear(UpstreamSide& side, bool reused, bool& keep) {
-  Upload upload(request_, side, service_.read_timeout);
-  if (!request_.body.buffered()) upload.start();
-  Relay relay(request_, side, service_.read_timeout);
-  const Result<Relay::End> end = co_await relay.run(upload);
-  co_await upload.stop();
-
+// Of a try whose request was on its way.
+Attempt Forwarding::outcome_of(const Result<Relay::End>& end, const Upload& upload, bool reused) {
   // Where the answer broke off before any of it went on, what follows tells of the failure.
   if (peers_.balances() && (end || request_.response_started)) peers_.answered(request_.upstream_status);
-  if (end) {
-    keep = *end == Relay::End::keep && upload.complete();
-    co_return Attempt::done;
-  }
+  if (end) return Attempt::done;
   if (request_.response_started) {
     // Half an answer cannot be taken back: closing tells the client that it is not whole.
     log::error("{} after the answer had begun, for {}", end.error().to_string(), request_.exchange.request_id);
     request_.close_after = true;
-    co_return Attempt::done;
+    return Attempt::done;
   }
   if (upload.failure() != 0) {
     failure_ = upload.failure();
-    co_return Attempt::failed;
+    return Attempt::failed;
   }
-  co_return after_failure(end.error(), reused);
+  return after_failure(end.error(), reused);
 }
 
 Task<void> Forwarding::give_up() {
@@ -399,8 +399,7 @@ Task<void> Forwarding::give_up() {
 
 Task<void> forward(Request& request) {
   find_place(request);
-  Forwarding forwarding(request);
-  co_await forwarding.run();
+  return Forwarding::run(request);
 }
 
 }  // namespace gateway::proxy

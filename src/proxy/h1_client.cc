@@ -8,6 +8,7 @@
 #include "proxy/client_address.h"
 #include "proxy/error_page.h"
 #include "proxy/finish.h"
+#include "proxy/head_writer.h"
 #include "proxy/reply.h"
 #include "proxy/upstream_head.h"
 #include "proxy/worker.h"
@@ -81,24 +82,27 @@ std::chrono::milliseconds H1Client::time_between_requests() const noexcept {
   return connection_.facts().requests == 0 ? options.head_timeout : options.idle_timeout;
 }
 
-Task<bool> H1Client::wait_for_first_byte() {
+void H1Client::wait_begins() noexcept {
   between_requests_ = true;
   worker().count_waiting(1);
   stream_.expires_after(draining_ ? std::min(drain_grace, time_between_requests()) : time_between_requests());
   stream_.release_block();
-  while (stream_.data().empty()) {
-    const Result<bool> more = co_await stream_.more();
-    if (!more || !*more) break;
-  }
+}
+
+void H1Client::wait_ends() noexcept {
   between_requests_ = false;
   worker().count_waiting(-1);
-  co_return !stream_.data().empty() && !stream_.timed_out();
 }
 
 Task<RequestPtr> H1Client::next_request() {
   const Options& options = worker().options();
-  const bool arrived = co_await wait_for_first_byte();
-  if (!arrived) co_return RequestPtr(nullptr, {&worker()});
+  wait_begins();
+  while (stream_.data().empty()) {
+    const Result<bool> more = co_await stream_.more();
+    if (!more || !*more) break;
+  }
+  wait_ends();
+  if (stream_.data().empty() || stream_.timed_out()) co_return RequestPtr(nullptr, {&worker()});
   ++connection_.facts().requests;
   RequestPtr request = worker().new_request(*this, connection_.facts());
   stream_.expires_after(options.head_timeout);
@@ -159,28 +163,28 @@ void H1Client::frame(Answer& answer) {
     answer.chunked = request.head.version != http::Version::http_1_0;
     // An HTTP/1.0 client learns the end of a body of unknown length from the end of the connection.
     if (!answer.chunked) request.close_after = true;
-    if (answer.chunked) headers.add(Name::transfer_encoding, "chunked");
+    if (answer.chunked) headers.add(safe(Name::transfer_encoding, "chunked"));
   }
   if (answer.upgrades) {
     headers.add(Name::connection, "upgrade");
   } else if (headers.find(Name::connection) == nullptr) {
-    headers.add(Name::connection, request.close_after ? "close" : "keep-alive");
+    headers.add(safe(Name::connection, request.close_after ? "close" : "keep-alive"));
   }
 }
 
 bool H1Client::begin(Sending& piece) {
   Answer& answer = piece.answer;
+  const std::string_view payload = answer.has_body || answer.upgrades ? piece.payload : std::string_view{};
+  const bool joined = !answer.head_sent && !answer.chunked && payload.size() <= small_payload;
   std::string_view head;
   if (!answer.head_sent) {
-    answer.out.reserve(1024);
-    write_response_head(answer.out, answer.status, answer.reason, *answer.headers);
-    head = answer.out;
+    const std::string_view body = joined ? payload : std::string_view{};
+    head = write_response_head(answer.request.arena, answer.status, answer.reason, *answer.headers, body);
     answer.head_sent = !answer.interim;
-    if (!answer.interim) answer.request.sent_head_bytes = head.size();
+    if (!answer.interim) answer.request.sent_head_bytes = head.size() - body.size();
     stream_.never_expires();  // a body that is read no further may have left a deadline behind
   }
   net::Stream::Write::Pieces pieces{head};
-  const std::string_view payload = answer.has_body || answer.upgrades ? piece.payload : std::string_view{};
   if (answer.chunked) {
     const bool empty = payload.empty();
     const std::string_view size = empty ? std::string_view{} : write_chunk_size(answer.chunk_size, payload.size());
@@ -194,10 +198,7 @@ bool H1Client::begin(Sending& piece) {
       answer.chunk_end += "\r\n";
       pieces[3] = answer.chunk_end;
     }
-  } else if (!head.empty() && payload.size() <= small_payload) {
-    answer.out.append(payload);
-    pieces = {answer.out};
-  } else {
+  } else if (!joined) {
     pieces = {head, payload};
   }
   half_closed_.clear();  // the writing itself tells when the client is gone

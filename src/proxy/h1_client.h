@@ -44,7 +44,8 @@ class H1Client final : public Codec, public Client, net::Stream::Observer {
 
   Task<RequestPtr> next_request();
   [[nodiscard]] std::chrono::milliseconds time_between_requests() const noexcept;
-  Task<bool> wait_for_first_byte();
+  void wait_begins() noexcept;
+  void wait_ends() noexcept;
   Task<void> refuse(Request& request, unsigned status, std::string_view why);
   void take_head(Request& request, std::size_t head_bytes);
 

@@ -46,6 +46,7 @@ Task<Status> H1Upstream::send_end(const http::Headers& trailers) {
 }
 
 Result<UpstreamSide::Head> H1Upstream::take_head(http::ResponseHead& head) {
+  if (stream_.data().empty()) return Head::incomplete;
   for (;;) {
     const HeadState state = parser_.parse(stream_.data(), head, request_.head.method);
     if (state == HeadState::failed) return malformed("reading the response head");

@@ -62,23 +62,23 @@ char* write_headers(char* at, const http::Headers& headers) {
 
 // Measured first and written in one go: an append per piece would check for room each time.
 template <class Write>
-void append(Output& out, std::size_t at_most, Write&& write) {
-  const std::size_t begin = out.size();
-  out.resize(begin + at_most);
-  const char* end = write(out.data() + begin);
-  out.resize(static_cast<std::size_t>(end - out.data()));
+std::string_view write(http::Arena& arena, std::size_t at_most, Write&& pieces) {
+  char* const begin = static_cast<char*>(arena.allocate(at_most, 1));
+  const char* const end = pieces(begin);
+  return {begin, static_cast<std::size_t>(end - begin)};
 }
 
 }  // namespace
 
 std::string_view one_line(std::string_view value) {
-  if (http::h1::is_field_value(value)) return value;
+  if (http::h1::is_field_value(value)) [[likely]]
+    return value;
   return value.substr(0, value.find_first_of(std::string_view("\r\n\0", 3)));
 }
 
-void write_response_head(Output& out, unsigned status, std::string_view reason, const http::Headers& headers) {
+std::string_view write_response_head(http::Arena& arena, unsigned status, std::string_view reason, const http::Headers& headers, std::string_view body) {
   constexpr std::size_t most_beside = 16;  // version, status, spaces and the end of the line
-  append(out, most_beside + reason.size() + size_of(headers), [&](char* at) {
+  return write(arena, most_beside + reason.size() + size_of(headers) + body.size(), [&](char* at) {
     at = copy(at, "HTTP/1.1 ");
     *at++ = static_cast<char>('0' + status / 100 % 10);
     *at++ = static_cast<char>('0' + status / 10 % 10);
@@ -86,13 +86,15 @@ void write_response_head(Output& out, unsigned status, std::string_view reason, 
     *at++ = ' ';
     at = copy(at, one_line(reason));
     at = copy(at, "\r\n");
-    return write_headers(at, headers);
+    at = write_headers(at, headers);
+    return copy(at, body);
   });
 }
 
-void write_request_head(Output& out, std::string_view method, std::string_view path, std::string_view query, bool mark, const http::Headers& headers) {
+std::string_view write_request_head(http::Arena& arena, std::string_view method, std::string_view path, std::string_view query, bool mark,
+                                    const http::Headers& headers) {
   constexpr std::size_t most_beside = 16;  // spaces, '?', version and the end of the line
-  append(out, most_beside + method.size() + path.size() + query.size() + size_of(headers), [&](char* at) {
+  return write(arena, most_beside + method.size() + path.size() + query.size() + size_of(headers), [&](char* at) {
     at = copy(at, method);
     *at++ = ' ';
     at = copy(at, path);
@@ -118,9 +120,13 @@ std::string_view number(http::Arena& arena, std::int64_t value) {
       "00010203040506070809101112131415161718192021222324252627282930313233343536373839404142434445464748495051525354555657585960616263646566676869"
       "707172737475767778798081828384858687888990919293949596979899";
   if (value >= 0 && value < 100) return pairs.substr(static_cast<std::size_t>(2 * value + (value < 10)), value < 10 ? 1 : 2);
-  auto* digits = static_cast<char*>(arena.allocate(20, 1));
-  const auto end = std::to_chars(digits, digits + 20, value).ptr;
-  return {digits, static_cast<std::size_t>(end - digits)};
+  constexpr std::size_t most = 20;  // digits, or a sign and digits
+  char* const end = static_cast<char*>(arena.allocate(most, 1)) + most;
+  char* at = end;
+  std::uint64_t left = value < 0 ? 0 - static_cast<std::uint64_t>(value) : static_cast<std::uint64_t>(value);
+  for (; left != 0; left /= 10) *--at = static_cast<char>('0' + left % 10);
+  if (value < 0) *--at = '-';
+  return {at, static_cast<std::size_t>(end - at)};
 }
 
 std::string_view join(http::Arena& arena, std::initializer_list<std::string_view> parts) {

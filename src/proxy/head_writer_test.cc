@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdint>
+#include <limits>
 #include <string>
 
 namespace gateway::proxy {
@@ -16,9 +18,7 @@ TEST(HeadWriter, CopiesNamesAndValuesOfEveryLength) {
     headers.add(text, "v");
     headers.add("n", text);
     headers.add("empty", "");
-    Output out(&arena);
-    write_request_head(out, "GET", "/", "", false, headers);
-    EXPECT_EQ(std::string_view(out), "GET / HTTP/1.1\r\n" + text + ": v\r\nn: " + text + "\r\nempty: \r\n\r\n") << size;
+    EXPECT_EQ(write_request_head(arena, "GET", "/", "", false, headers), "GET / HTTP/1.1\r\n" + text + ": v\r\nn: " + text + "\r\nempty: \r\n\r\n") << size;
   }
 }
 
@@ -27,9 +27,15 @@ TEST(HeadWriter, CutsAValueThatCouldEndItsLine) {
   http::Headers headers(arena);
   headers.add("a", "one\r\nb: two");
   headers.add("c", std::string_view("x\0y", 3));
-  Output out(&arena);
-  write_response_head(out, 200, "OK\r\nd: e", headers);
-  EXPECT_EQ(std::string_view(out), "HTTP/1.1 200 OK\r\na: one\r\nc: x\r\n\r\n");
+  EXPECT_EQ(write_response_head(arena, 200, "OK\r\nd: e", headers, "body"), "HTTP/1.1 200 OK\r\na: one\r\nc: x\r\n\r\nbody");
+}
+
+TEST(HeadWriter, WritesNumbers) {
+  http::Arena arena;
+  for (std::int64_t value = -1100; value <= 1100; ++value) EXPECT_EQ(number(arena, value), std::to_string(value));
+  for (const std::int64_t value : {std::numeric_limits<std::int64_t>::min(), std::numeric_limits<std::int64_t>::max(), std::int64_t{65535}}) {
+    EXPECT_EQ(number(arena, value), std::to_string(value));
+  }
 }
 
 }  // namespace

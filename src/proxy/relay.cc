@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <boost/asio/error.hpp>
+#include <utility>
 
 #include "proxy/reply.h"
 #include "proxy/upstream_head.h"
@@ -102,14 +103,12 @@ bool Relay::any_chosen(plugin::Phase phase) const noexcept {
 }
 
 void Relay::prepare_head() {
-  http::Headers& headers = request_.sent_headers.emplace(request_.arena);
-  headers.reserve(head_.headers.size() + 16);
+  http::Headers& headers = request_.sent_headers.emplace(std::move(head_.headers));
   answer_.upgrades = head_.status == 101;
-  remove_hop_by_hop(head_.headers, answer_.upgrades);
+  remove_hop_by_hop(headers, answer_.upgrades);
   // What is left of TE says that the client takes trailers.
   answer_.trailers_wanted = request_.head.headers.find(Name::te) != nullptr;
-  if (!answer_.trailers_wanted) head_.headers.remove(Name::trailer);
-  for (const http::Header& header : head_.headers) headers.add(header);
+  if (!answer_.trailers_wanted) headers.remove(Name::trailer);
   unsigned status = head_.status;
   filter_headers(request_, status, headers);
   head_.status = status;

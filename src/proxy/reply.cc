@@ -61,27 +61,31 @@ void add_own_headers(Request& request, http::Headers& headers, plugin::Record::S
   const HeaderTokens& tokens = options.headers;
   http::Arena& arena = request.arena;
   const Steady::time_point now = request.answered ? *request.answered : Steady::now();
-  if (headers.find(Name::date) == nullptr) headers.add(Name::date, http::h1::http_date());
+  if (headers.find(Name::date) == nullptr) headers.add(safe(Name::date, http::h1::http_date()));
   if (source == plugin::Record::Source::kong) {
     if (tokens.server) headers.set(Name::server, options.product);
     if (tokens.response_latency && !request.forwarded) {
-      headers.set(Name::x_kong_response_latency, number(arena, milliseconds_between(request.started, now)));
+      headers.set(safe(Name::x_kong_response_latency, number(arena, milliseconds_between(request.started, now))));
     }
   } else if (tokens.server && headers.find(Name::server) == nullptr) {
     headers.add(Name::server, options.product);
   }
   if (request.forwarded) {
     // Proxied, even when it failed: then the time waited counts as the upstream's.
-    if (tokens.upstream_latency) headers.set(Name::x_kong_upstream_latency, number(arena, milliseconds_between(*request.forwarded, now)));
-    if (tokens.proxy_latency) headers.set(Name::x_kong_proxy_latency, number(arena, milliseconds_between(request.started, *request.forwarded)));
+    if (tokens.upstream_latency) headers.set(safe(Name::x_kong_upstream_latency, number(arena, milliseconds_between(*request.forwarded, now))));
+    if (tokens.proxy_latency) headers.set(safe(Name::x_kong_proxy_latency, number(arena, milliseconds_between(request.started, *request.forwarded))));
     if (tokens.via) {
-      const http::Header* via = headers.find(Name::via);
-      const std::string_view before = via != nullptr ? via->value : std::string_view{};
-      headers.set(Name::via, join(arena, {before, before.empty() ? "" : ", ", "1.1 ", options.product}));
+      const std::string_view us = request.client.worker().via(http::Version::http_1_1);
+      const std::string_view before = headers.value(Name::via);
+      if (before.empty()) {
+        headers.set(safe(Name::via, us));
+      } else {
+        headers.set(Name::via, join(arena, {before, ", ", us}));
+      }
     }
     if (tokens.upstream_status) add_upstream_status(request, headers);
   }
-  if (tokens.request_id) headers.set(Name::x_kong_request_id, request.exchange.request_id);
+  if (tokens.request_id) headers.set(safe(Name::x_kong_request_id, request.exchange.request_id));
   if (options.debug_header) add_debug_headers(request, headers);
 }
 

@@ -3,8 +3,10 @@
 #include <algorithm>
 
 #include "base/ascii.h"
+#include "proxy/client.h"
 #include "proxy/head_writer.h"
 #include "proxy/websocket_key.h"
+#include "proxy/worker.h"
 
 namespace gateway::proxy {
 namespace {
@@ -65,23 +67,14 @@ std::string_view lower_case_in(http::Arena& arena, std::string_view text) {
   return lower_case(text, static_cast<char*>(arena.allocate(text.size(), 1)));
 }
 
-std::string_view version_text(http::Version version) {
-  switch (version) {
-    case http::Version::http_1_0: return "1.0 ";
-    case http::Version::http_1_1: return "1.1 ";
-    case http::Version::http_2: return "2 ";
-  }
-  return {};
-}
-
-// The addresses the request came by; several lines are one list (RFC 9110, 5.3).
+// The addresses the request came by, where others have told of some; several lines are one list (RFC 9110, 5.3).
 std::string_view forwarded_for(const http::Headers& headers, http::Arena& arena, const plugin::Connection& client) {
   std::string_view list;
   for (const http::Header& header : headers) {
     if (header.id != Name::x_forwarded_for || header.value.empty()) continue;
     list = list.empty() ? header.value : join(arena, {list, ", ", header.value});
   }
-  return list.empty() ? client.client_ip : join(arena, {list, ", ", client.peer_ip});
+  return list.empty() ? list : join(arena, {list, ", ", client.peer_ip});
 }
 
 void add_forwarded(Request& request, const Options& options) {
@@ -93,23 +86,33 @@ void add_forwarded(Request& request, const Options& options) {
     const std::string_view theirs = trusted ? headers.value(name) : std::string_view{};
     return theirs.empty() ? ours : theirs;
   };
+  const auto set_unless_told = [&](Name name, std::string_view ours) {
+    const std::string_view theirs = client_value_or(name, {});
+    if (theirs.empty()) return headers.set(safe(name, ours));
+    headers.set(name, theirs);
+  };
 
-  headers.set(Name::x_forwarded_for, forwarded_for(headers, arena, client));
-  headers.set(Name::x_forwarded_proto, client_value_or(Name::x_forwarded_proto, client.tls ? "https" : "http"));
+  if (const std::string_view list = forwarded_for(headers, arena, client); list.empty()) {
+    headers.set(safe(Name::x_forwarded_for, client.client_ip));
+  } else {
+    headers.set(Name::x_forwarded_for, list);
+  }
+  set_unless_told(Name::x_forwarded_proto, client.tls ? "https" : "http");
   headers.set_or_remove(Name::x_forwarded_host, forwarded_host(request));
-  headers.set(Name::x_forwarded_port, client_value_or(Name::x_forwarded_port, number(arena, client.server_port)));
+  set_unless_told(Name::x_forwarded_port, number(arena, client.server_port));
   headers.set(Name::x_forwarded_path, client_value_or(Name::x_forwarded_path, request.head.path));
   std::string_view prefix;
   if (request.match->path_matched && request.exchange.route->strip_path && request.match->matched_path != "/") {
     prefix = request.match->matched_path;
   }
   headers.set_or_remove(Name::x_forwarded_prefix, client_value_or(Name::x_forwarded_prefix, prefix));
-  headers.set(Name::x_real_ip, client.client_ip);
-  if (options.upstream_request_id) headers.set(Name::x_kong_request_id, request.exchange.request_id);
+  headers.set(safe(Name::x_real_ip, client.client_ip));
+  if (options.upstream_request_id) headers.set(safe(Name::x_kong_request_id, request.exchange.request_id));
+  const std::string_view us = request.client.worker().via(request.head.version);
   if (const http::Header* via = headers.find(Name::via); via != nullptr && !via->value.empty()) {
-    headers.set(Name::via, join(arena, {via->value, ", ", version_text(request.head.version), options.product}));
+    headers.set(Name::via, join(arena, {via->value, ", ", us}));
   } else {
-    headers.set(Name::via, join(arena, {version_text(request.head.version), options.product}));
+    headers.set(safe(Name::via, us));
   }
 }
 
@@ -147,6 +150,10 @@ bool sends_query(const Request& request) noexcept {
 
 void mark_hop_by_hop(http::Headers& headers) {
   // Usually Connection says "close" or "keep-alive": nothing to look for.
+  const auto says_more = [](const http::Header& header) {
+    return header.id == Name::connection && !http::equals_ignoring_case(header.value, "close") && !http::equals_ignoring_case(header.value, "keep-alive");
+  };
+  if (headers.find(Name::connection) == nullptr || std::none_of(headers.begin(), headers.end(), says_more)) return;
   std::pmr::vector<std::string_view> named(&headers.arena());
   for (const http::Header& header : headers) {
     if (header.id != Name::connection) continue;
@@ -171,12 +178,10 @@ void prepare_request_headers(Request& request, const Options& options) {
   http::Headers& headers = request.head.headers;
   const bool upgrading = request.head.upgrade_websocket;
   bool trailers_wanted = false;
-  for (const http::Header& header : headers) {
+  headers.erase_if([&](const http::Header& header) {
     if (header.id == Name::te) trailers_wanted |= http::list_contains(header.value, "trailers");
-  }
-  remove_hop_by_hop(headers, false);
-  headers.remove(Name::expect);
-  headers.erase_if(is_debugging);
+    return header.of_this_hop || is_hop_by_hop(header.id) || header.id == Name::expect || is_debugging(header);
+  });
 
   const entity::Route& route = *request.exchange.route;
   headers.set(Name::host, route.preserve_host && !request.head.authority.empty() ? request.head.authority : request.place.host_header);
@@ -185,7 +190,7 @@ void prepare_request_headers(Request& request, const Options& options) {
     headers.add(Name::upgrade, "websocket");
     if (request.head.version == http::Version::http_2) headers.set(websocket_key_header, websocket_key(request.arena));
   } else {
-    headers.add(Name::connection, "keep-alive");
+    headers.add(safe(Name::connection, "keep-alive"));
   }
   if (trailers_wanted) headers.add(Name::te, "trailers");
   add_forwarded(request, options);

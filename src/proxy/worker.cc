@@ -22,6 +22,7 @@ Task<void> serve(Connection& connection) { co_await connection.serve(); }
 
 Worker::Worker(const Options& options, const net::Resolver::Options& dns, telemetry::LogFile& access_log, telemetry::LogFile& stream_log)
     : options_(options),
+      via_{"1.0 " + options.product, "1.1 " + options.product, "2 " + options.product},
       resolver_(loop_, dns),
       pool_(loop_, options.keepalive),
       h2_pool_(loop_, pool_, options.keepalive.idle),

@@ -1,8 +1,11 @@
 #pragma once
 
+#include <array>
 #include <deque>
 #include <functional>
 #include <memory>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "net/listener.h"
@@ -60,6 +63,8 @@ class Worker final : tls::CertificateSource {
   }
 
   [[nodiscard]] const tls::ServerContext& tls() const noexcept { return *tls_; }
+  /// "1.1 sluice/1.2.3": how Via names us, for a message that came in this version.
+  [[nodiscard]] std::string_view via(http::Version version) const noexcept { return via_[static_cast<std::size_t>(version)]; }
 
   RequestPtr new_request(Client& client, const plugin::Connection& facts);
   void free_request(Request* request) noexcept;
@@ -76,6 +81,7 @@ class Worker final : tls::CertificateSource {
   void end_if_idle();
 
   const Options& options_;
+  const std::array<std::string, 3> via_;  // by http::Version
   net::Loop loop_;
   net::Resolver resolver_;
   upstream::Pool pool_;
