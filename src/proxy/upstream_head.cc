@@ -135,6 +135,22 @@ bool is_debugging(const http::Header& header) {
   return header.id == Name::other && header.name.size() >= beginning.size() && http::equals_ignoring_case(header.name.substr(0, beginning.size()), beginning);
 }
 
+void mark_named(http::Headers& headers) {
+  std::pmr::vector<std::string_view> named(&headers.arena());
+  for (const http::Header& header : headers) {
+    if (header.id != Name::connection) continue;
+    for_each_member(header.value, [&](std::string_view name) {
+      const Name id = http::classify(name);
+      const bool usual = http::equals_ignoring_case(name, "close") || id == Name::keep_alive;
+      if (!usual && !is_protected(id) && !is_hop_by_hop(id)) named.push_back(name);
+    });
+  }
+  if (named.empty()) return;
+  for (http::Header& header : headers) {
+    header.of_this_hop = std::any_of(named.begin(), named.end(), [&](std::string_view name) { return http::equals_ignoring_case(name, header.name); });
+  }
+}
+
 }  // namespace
 
 std::string_view forwarded_host(Request& request) {
@@ -149,23 +165,10 @@ bool sends_query(const Request& request) noexcept {
 }
 
 void mark_hop_by_hop(http::Headers& headers) {
-  // Usually Connection says "close" or "keep-alive": nothing to look for.
-  const auto says_more = [](const http::Header& header) {
-    return header.id == Name::connection && !http::equals_ignoring_case(header.value, "close") && !http::equals_ignoring_case(header.value, "keep-alive");
-  };
-  if (headers.find(Name::connection) == nullptr || std::none_of(headers.begin(), headers.end(), says_more)) return;
-  std::pmr::vector<std::string_view> named(&headers.arena());
   for (const http::Header& header : headers) {
-    if (header.id != Name::connection) continue;
-    for_each_member(header.value, [&](std::string_view name) {
-      const Name id = http::classify(name);
-      const bool usual = http::equals_ignoring_case(name, "close") || id == Name::keep_alive;
-      if (!usual && !is_protected(id) && !is_hop_by_hop(id)) named.push_back(name);
-    });
-  }
-  if (named.empty()) return;
-  for (http::Header& header : headers) {
-    header.of_this_hop = std::any_of(named.begin(), named.end(), [&](std::string_view name) { return http::equals_ignoring_case(name, header.name); });
+    // Usually it says "close" or "keep-alive": nothing to look for.
+    if (header.id != Name::connection || http::equals_ignoring_case(header.value, "keep-alive") || http::equals_ignoring_case(header.value, "close")) continue;
+    return mark_named(headers);
   }
 }
 

@@ -126,10 +126,9 @@ bool RequestParser::request_line(std::string_view line, RequestHead& head) {
   const std::string_view version = line.substr(last + 1);
   if (head.method.size() > max_method_bytes || !is_token(head.method)) return failed(400, "a malformed method");
   if (last - first - 1 > limits_.max_target_bytes) return failed(414, "the target is too long");
-  is_http_ = version.find('/') != std::string_view::npos;
-  if (version.size() != 8 || std::memcmp(version.data(), "HTTP/", 5) != 0 || !is_digit(version[5]) || version[6] != '.' || !is_digit(version[7])) {
-    return failed(400, "a malformed version");
-  }
+  const bool usual = version.size() == 8 && std::memcmp(version.data(), "HTTP/", 5) == 0;
+  is_http_ = usual || version.find('/') != std::string_view::npos;
+  if (!usual || !is_digit(version[5]) || version[6] != '.' || !is_digit(version[7])) return failed(400, "a malformed version");
   if (is(head.method, "PRI")) return failed(400, "an HTTP/2 preface");
   if (version[5] != '1') return failed(505, "a version that is not HTTP/1");
   head.version = version[7] == '0' ? Version::http_1_0 : Version::http_1_1;

@@ -32,7 +32,10 @@ using Words = std::uint64_t __attribute__((vector_size(16)));
 constexpr std::uint64_t spaces = 0x2020202020202020;
 
 // Those bytes set that no field value may have: control characters other than the tab (RFC 9110, 5.5).
-Sixteen controls(Sixteen bytes) noexcept { return Sixteen(((bytes < 0x20) & (bytes != '\t')) | (bytes == 0x7F)); }
+Sixteen controls(Sixteen bytes) noexcept {
+  const Sixteen tabs_aside = bytes | Sixteen(bytes == '\t');
+  return Sixteen((tabs_aside < 0x20) | (tabs_aside == 0x7F));
+}
 
 bool none(Sixteen bytes) noexcept {
   const auto words = Words(bytes);
@@ -147,14 +150,22 @@ HeaderLines parse_header_lines(std::string_view text, std::size_t& at, std::size
 }
 
 void ConnectionOptions::add(std::string_view list) noexcept {
+  if (add_one(list)) return;  // nearly always
   while (!list.empty()) {
     const std::size_t comma = list.find(',');
-    const std::string_view option = trim(list.substr(0, comma));
+    (void)add_one(trim(list.substr(0, comma)));
     list = comma == std::string_view::npos ? std::string_view{} : list.substr(comma + 1);
-    close |= equals_ignoring_case(option, "close");
-    keep_alive |= equals_ignoring_case(option, "keep-alive");
-    upgrade |= equals_ignoring_case(option, "upgrade");
   }
+}
+
+// False: none that is known.
+bool ConnectionOptions::add_one(std::string_view option) noexcept {
+  bool* const known = equals_ignoring_case(option, "keep-alive") ? &keep_alive
+                      : equals_ignoring_case(option, "close")    ? &close
+                      : equals_ignoring_case(option, "upgrade")  ? &upgrade
+                                                                 : nullptr;
+  if (known != nullptr) *known = true;
+  return known != nullptr;
 }
 
 bool parse_content_length(std::string_view text, std::uint64_t& out) noexcept {

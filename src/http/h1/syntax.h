@@ -55,6 +55,9 @@ struct ConnectionOptions {
   bool upgrade = false;
 
   void add(std::string_view list) noexcept;
+
+ private:
+  bool add_one(std::string_view option) noexcept;
 };
 
 /// A Content-Length as RFC 9110, 8.6 has it: digits alone, and no overflow.
