@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <cstring>
 
 namespace gateway {
@@ -10,6 +12,13 @@ template <class T>
   T value;
   std::memcpy(&value, at, sizeof value);
   return value;
+}
+
+/// One to seven bytes as one number: of pieces that may overlap, and so the same for texts of one size only.
+[[nodiscard]] inline std::uint64_t load_short(const char* at, std::size_t size) noexcept {
+  if (size >= 4) return std::uint64_t{load<std::uint32_t>(at)} << 32 | load<std::uint32_t>(at + size - 4);
+  const auto byte = [at](std::size_t i) { return std::uint64_t{static_cast<unsigned char>(at[i])}; };
+  return byte(0) << 16 | byte(size / 2) << 8 | byte(size - 1);
 }
 
 }  // namespace gateway

@@ -74,13 +74,6 @@ constexpr std::uint64_t lower(std::uint64_t word) noexcept {
   return word | (((from_a ^ beyond_z) & ~word & tops) >> 2);
 }
 
-// One to seven bytes as one number: pieces that may overlap, the same for texts of one size.
-std::uint64_t load_short(const char* at, std::size_t size) noexcept {
-  if (size >= 4) return std::uint64_t{load<std::uint32_t>(at)} << 32 | load<std::uint32_t>(at + size - 4);
-  const auto byte = [at](std::size_t i) { return std::uint64_t{static_cast<unsigned char>(at[i])}; };
-  return byte(0) << 16 | byte(size / 2) << 8 | byte(size - 1);
-}
-
 // Where a name would stand: of the length and four letters, such as make the places of all known names differ.
 class ByName {
  public:
@@ -193,8 +186,9 @@ std::size_t Headers::count(std::string_view name) const noexcept {
 
 void Headers::add(std::string_view name, std::string_view value) { add(Header{name, value, classify(name)}); }
 
-template <class Same>
-void Headers::set_where(Same&& same, const Header& header) {
+// Its name may be among those here.
+void Headers::replace(const Header& header) {
+  const auto same = [&](const Header& each) { return each.id == header.id && (each.id != Name::other || equals_ignoring_case(each.name, header.name)); };
   const auto first = std::find_if(list_.begin(), list_.end(), same);
   if (first == list_.end()) return add(header);
   first->value = header.value;
@@ -203,10 +197,24 @@ void Headers::set_where(Same&& same, const Header& header) {
   list_.erase(std::remove_if(first + 1, list_.end(), same), list_.end());
 }
 
-void Headers::set(const Header& header) {
-  if (!may_have(header.id, header.name)) return add(header);
-  if (header.id != Name::other) return set_where([&](const Header& each) { return each.id == header.id; }, header);
-  set_where([&](const Header& each) { return each.id == Name::other && equals_ignoring_case(each.name, header.name); }, header);
+void Headers::set_all(std::span<const Header> headers) {
+  std::uint64_t present = 0;
+  std::uint64_t others = 0;
+  for (const Header& header : headers) (header.id == Name::other ? others : present) |= header.id == Name::other ? mark(header.name) : bit(header.id);
+  set_all(headers, present, others);
+}
+
+void Headers::set_all(const Headers& headers) { set_all(headers.list_, headers.present_, headers.others_); }
+
+// Usually none of the names is here: then nothing has to be looked for.
+void Headers::set_all(std::span<const Header> headers, std::uint64_t present, std::uint64_t others) {
+  if (((present & present_) | (others & others_)) != 0) {
+    for (const Header& header : headers) set(header);
+    return;
+  }
+  list_.insert(list_.end(), headers.begin(), headers.end());
+  present_ |= present;
+  others_ |= others;
 }
 
 void Headers::set(std::string_view name, std::string_view value) { set({name, value, classify(name)}); }

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory_resource>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -75,7 +76,7 @@ struct Header {
   std::string_view value;  ///< without surrounding white space
   Name id = Name::other;
   bool of_this_hop = false;  ///< Connection names it (RFC 9110, 7.6.1): not to be passed on
-  bool checked = false;      ///< a parser has found no control characters in the value
+  bool checked = false;      ///< no control characters are in the value: a parser has looked, or it is of our own making
 };
 
 /// Not framing, routing, authentication, nor what we ourselves set: those must not come behind a body (RFC 9110, 6.5.1).
@@ -106,7 +107,13 @@ class Headers {
   /// The same; an empty value removes.
   void set_or_remove(Name id, std::string_view value);
   /// The same as set, by a name that has been classified.
-  void set(const Header& header);
+  void set(const Header& header) {
+    if (may_have(header.id, header.name)) return replace(header);
+    add(header);
+  }
+  /// The same as set for each of them, in their order. No name comes twice among them.
+  void set_all(std::span<const Header> headers);
+  void set_all(const Headers& headers);
   std::size_t remove(std::string_view name);  ///< how many there were
   std::size_t remove(Name id);
   void clear() noexcept {
@@ -133,9 +140,11 @@ class Headers {
  private:
   static_assert(static_cast<unsigned>(Name::x_real_ip) < 64);
   static constexpr std::uint64_t bit(Name id) noexcept { return std::uint64_t{1} << static_cast<unsigned>(id); }
-  // Of a name the gateway does not know: by its length and its last letter.
+  // Of a name the gateway does not know: by its length and two letters of its end, where names in families differ.
   static constexpr std::uint64_t mark(std::string_view name) noexcept {
-    return name.empty() ? 0 : std::uint64_t{1} << ((name.size() * 11 + (static_cast<unsigned char>(name.back()) | 0x20U)) % 64);
+    if (name.empty()) return 0;
+    const auto letter = [name](std::size_t i) { return static_cast<unsigned char>(name[i]) | 0x20U; };
+    return std::uint64_t{1} << ((name.size() * 11 + letter(name.size() * 3 / 4) * 5 + letter(name.size() - 1)) % 64);
   }
   void note(Name id, std::string_view name) noexcept {
     if (id == Name::other) {
@@ -146,8 +155,8 @@ class Headers {
   }
   [[nodiscard]] bool may_have(Name id) const noexcept { return (present_ & bit(id)) != 0; }
   [[nodiscard]] bool may_have(Name id, std::string_view name) const noexcept { return id == Name::other ? (others_ & mark(name)) != 0 : may_have(id); }
-  template <class Same>
-  void set_where(Same&& same, const Header& header);
+  void replace(const Header& header);
+  void set_all(std::span<const Header> headers, std::uint64_t present, std::uint64_t others);
 
   Arena* arena_;
   std::pmr::vector<Header> list_;

@@ -62,6 +62,31 @@ TEST(Headers, OfUnknownNamesAreFoundSetAndRemovedInAnySpelling) {
   EXPECT_EQ(headers.value("X-Thing"), "6");
 }
 
+TEST(Headers, SetAllAtOnceReplaceWhatIsThere) {
+  Arena arena;
+  Headers headers(arena);
+  const Header both[] = {{"X-One", "1"}, {spelling(Name::via), "2", Name::via}};
+  headers.set_all(both);
+  ASSERT_EQ(headers.size(), 2U);
+  EXPECT_EQ(headers.value("x-one"), "1");
+  EXPECT_EQ(headers.value(Name::via), "2");
+
+  Headers others(arena);
+  others.add("X-Two", "3");
+  others.add(Name::date, "4");
+  headers.set_all(others);
+  EXPECT_EQ(headers.size(), 4U);
+
+  headers.add("x-two", "5");
+  others.set("X-Two", "6");
+  others.add("X-Three", "7");
+  headers.set_all(others);
+  EXPECT_EQ(headers.size(), 5U);
+  EXPECT_EQ(headers.count("X-Two"), 1U);
+  EXPECT_EQ((headers.begin() + 2)->value, "6");
+  EXPECT_EQ((headers.begin() + 4)->value, "7");
+}
+
 // Names that look alike to whatever is asked before they are compared.
 TEST(Headers, OfManyNamesAreNotMistakenForEachOther) {
   Arena arena;

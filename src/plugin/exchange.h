@@ -101,7 +101,7 @@ class Exchange {
   std::shared_ptr<const Credential> credential;
   bool anonymous = false;
 
-  /// Headers every answer to this request will carry, proxied or our own.
+  /// Headers every answer to this request will carry, proxied or our own; no name twice.
   http::Headers response_headers;
 
   /// correlation-id's value, for header_filter and the log record; empty: none.

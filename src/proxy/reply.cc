@@ -50,7 +50,7 @@ std::int64_t milliseconds_between(Steady::time_point from, Steady::time_point to
 }
 
 void filter_headers(Request& request, unsigned& status, http::Headers& headers) {
-  for (const http::Header& header : request.exchange.response_headers) headers.set(header);
+  headers.set_all(request.exchange.response_headers);
   for (const Request::Chosen& chosen : request.chosen) {
     if (has(chosen.phases, plugin::Phase::header_filter)) chosen.plugin->header_filter(request.exchange, status, headers);
   }
