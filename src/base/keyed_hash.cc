@@ -3,6 +3,7 @@
 #include <bit>
 #include <cstring>
 
+#include "base/load.h"
 #include "base/uuid.h"
 
 namespace gateway {
@@ -68,6 +69,42 @@ Digest KeyedHash::operator()(std::string_view text) const noexcept {
   state.mix(4);
   digest.high = state.folded();
   return digest;
+}
+
+const TableHash TableHash::of_process_{KeyedHash::random()};
+
+// SipHash makes as many secrets of its own key as are needed.
+TableHash::TableHash(const KeyedHash& random) : of_long_(KeyedHash::random()) {
+  char number = 0;
+  const auto next = [&] {
+    ++number;
+    return random({&number, 1}).low;
+  };
+  for (std::uint64_t& secret : secrets_) secret = next();
+  for (std::uint64_t& factor : spread_) factor = next() | 1;
+}
+
+Digest TableHash::operator()(std::string_view text) const noexcept {
+  const char* at = text.data();
+  const std::size_t size = text.size();
+  if (size > longest) return of_long_(text);
+  // The size goes in too, so that texts of different sizes differ although the last words are filled up or overlap.
+  auto sum = static_cast<unsigned __int128>(size + secrets_[0]) * secrets_[1];
+  const std::uint64_t* secret = &secrets_[2];
+  const auto add = [&](std::uint64_t one, std::uint64_t other) {
+    sum += static_cast<unsigned __int128>(one + secret[0]) * (other + secret[1]);
+    secret += 2;
+  };
+  if (size >= 16) {
+    const char* const last = at + size - 16;
+    for (; at < last; at += 16) add(load<std::uint64_t>(at), load<std::uint64_t>(at + 8));
+    add(load<std::uint64_t>(last), load<std::uint64_t>(last + 8));
+  } else if (size >= 8) {
+    add(load<std::uint64_t>(at), load<std::uint64_t>(at + size - 8));
+  } else if (size > 0) {
+    add(load_short(at, size), 0);
+  }
+  return {static_cast<std::uint64_t>(sum), static_cast<std::uint64_t>(sum >> 64)};
 }
 
 }  // namespace gateway

@@ -2,7 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace gateway {
 namespace {
@@ -23,6 +27,37 @@ TEST(KeyedHash, DependsOnTheKey) {
   EXPECT_EQ(hash("a"), hash("a"));
   EXPECT_NE(hash("a"), hash("b"));
 }
+
+TEST(TableHash, TellsTextsOfAllSizesApart) {
+  const TableHash& hash = TableHash::of_process();
+  std::vector<Digest> seen;
+  std::string text;
+  // Filled up or overlapping words must not make texts of zeros alike; nor may the last of the bytes be left out.
+  for (int size = 0; size < 200; ++size, text += '\0') {
+    seen.push_back(hash(text));
+    for (std::size_t i = 0; i < text.size(); ++i) {
+      std::string other = text;
+      other[i] = 1;
+      seen.push_back(hash(other));
+    }
+  }
+  std::sort(seen.begin(), seen.end(), [](const Digest& a, const Digest& b) { return std::pair(a.low, a.high) < std::pair(b.low, b.high); });
+  EXPECT_EQ(std::adjacent_find(seen.begin(), seen.end()), seen.end());
+  EXPECT_EQ(hash("a"), hash(std::string("a")));
+}
+
+// What differs in few bits, as names in a row do, is spread by any of the upper bits.
+TEST(TableHash, SpreadsEvenly) {
+  const TableHash& hash = TableHash::of_process();
+  for (const int shift : {56, 48, 32}) {
+    std::array<int, 256> places{};
+    for (int i = 0; i < 25'600; ++i) ++places[hash.spread(hash("consumer-" + std::to_string(i))) >> shift & 255];
+    EXPECT_GT(*std::min_element(places.begin(), places.end()), 40) << shift;
+    EXPECT_LT(*std::max_element(places.begin(), places.end()), 200) << shift;
+  }
+}
+
+TEST(Digest, IsSummedUpWithTheCarry) { EXPECT_EQ((Digest{~0ULL, 1} + Digest{2, 3}), (Digest{1, 5})); }
 
 }  // namespace
 }  // namespace gateway

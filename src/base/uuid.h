@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <bit>
 #include <compare>
 #include <cstddef>
 #include <cstdint>
@@ -25,6 +26,15 @@ struct Uuid {
   [[nodiscard]] bool is_nil() const noexcept { return *this == Uuid{}; }
 
   friend auto operator<=>(const Uuid&, const Uuid&) = default;
+  // As numbers: to have sixteen bytes compared by a call costs more than the rest of a look-up.
+  friend constexpr bool operator==(const Uuid& a, const Uuid& b) noexcept {
+    const auto one = std::bit_cast<Halves>(a.bytes);
+    const auto other = std::bit_cast<Halves>(b.bytes);
+    return ((one[0] ^ other[0]) | (one[1] ^ other[1])) == 0;
+  }
+
+ private:
+  using Halves = std::array<std::uint64_t, 2>;
 };
 
 /// 32 lower-case hex characters, unique enough to name a request: not a secret.

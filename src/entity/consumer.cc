@@ -33,6 +33,7 @@ Consumer Consumer::from_json(const nlohmann::json& document) {
   };
   Consumer consumer;
   consumer.id_text = text("id");
+  consumer.id_digest = TableHash::of_process()(consumer.id_text);
   consumer.id = Uuid::parse(consumer.id_text).value_or(Uuid{});
   consumer.username = text("username");
   consumer.custom_id = text("custom_id");

@@ -4,6 +4,7 @@
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 
+#include "base/keyed_hash.h"
 #include "base/uuid.h"
 
 namespace gateway::entity {
@@ -12,6 +13,7 @@ namespace gateway::entity {
 struct Consumer {
   Uuid id;
   std::string id_text;                             ///< the id as headers and logs show it
+  Digest id_digest;                                ///< of id_text, by TableHash::of_process()
   std::string username;                            ///< empty when unset
   std::string custom_id;                           ///< empty when unset
   std::shared_ptr<const nlohmann::json> document;  ///< whole, for the log record

@@ -10,6 +10,7 @@ namespace gateway::plugin {
 /// Whether a header goes by a configured name as Kong sees it: any case, and dashes as good as underscores.
 [[nodiscard]] inline bool same_header(std::string_view given, std::string_view wanted) noexcept {
   if (given.size() != wanted.size()) return false;
+  if (http::equals_ignoring_case(given, wanted)) return true;
   const auto plain = [](char c) { return c == '_' ? '-' : lower(c); };
   for (std::size_t i = 0; i < given.size(); ++i) {
     if (plain(given[i]) != plain(wanted[i])) return false;

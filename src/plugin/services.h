@@ -11,6 +11,7 @@
 
 #include "base/blocking_pool.h"
 #include "base/clock.h"
+#include "base/keyed_hash.h"
 #include "base/result.h"
 #include "base/task.h"
 
@@ -26,7 +27,9 @@ class PopulationIndex {
 
   virtual ~PopulationIndex() = default;
   /// Known on this worker already; null pointer when it has to be loaded. No lock, no allocation.
-  [[nodiscard]] virtual const Value* peek(std::string_view value) = 0;
+  [[nodiscard]] const Value* peek(std::string_view value) { return peek(value, TableHash::of_process()(value)); }
+  /// The same for a value whose digest is known too.
+  [[nodiscard]] virtual const Value* peek(std::string_view value, const Digest& digest) = 0;
   /// Errors: the datastore failed and nothing old is known.
   virtual Task<Result<Value>> load(std::string value) = 0;
 };

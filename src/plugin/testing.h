@@ -44,7 +44,7 @@ class FakePopulation final : public Population {
     Index(FakePopulation& of, std::string entity, std::string field, Parse parse)
         : owner(of), entity(std::move(entity)), field(std::move(field)), parse(parse) {}
 
-    const Value* peek(std::string_view value) override {
+    const Value* peek(std::string_view value, const Digest&) override {
       const auto found = known.find(value);
       return found == known.end() ? nullptr : &found->second;
     }

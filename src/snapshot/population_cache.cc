@@ -107,8 +107,8 @@ class PopulationCache::Index final : public plugin::PopulationIndex {
   [[nodiscard]] const std::string& field() const { return field_; }
   [[nodiscard]] Parse parse() const { return parse_; }
 
-  const Value* peek(std::string_view value) override {
-    const Entry* found = local_[this_thread()].find(value);
+  const Value* peek(std::string_view value, const Digest& digest) override {
+    const Entry* found = local_[this_thread()].find(value, digest);
     return found != nullptr && found->fresh() ? &found->value : nullptr;
   }
 

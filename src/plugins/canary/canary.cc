@@ -118,7 +118,7 @@ class ByGroup final : public Canary {
     if (exchange.authenticated_groups && any_named(*exchange.authenticated_groups)) return move_if(members_move_, exchange);
     // Who is nobody is in no group.
     if (!exchange.consumer) return move_if(!members_move_, exchange);
-    if (const plugin::PopulationIndex::Value* known = groups_.peek(exchange.consumer->id_text)) return with(exchange, *known);
+    if (const plugin::PopulationIndex::Value* known = groups_.peek(exchange.consumer->id_text, exchange.consumer->id_digest)) return with(exchange, *known);
     return load(exchange, exchange.consumer->id_text);
   }
 

@@ -22,19 +22,21 @@ constexpr std::size_t max_body_bytes = 8 << 20;
 
 /// A row of keyauth_credentials, as requests need it.
 struct Key {
-  std::shared_ptr<const plugin::Credential> credential;
-  std::string consumer;  ///< its id
+  plugin::Credential credential;
+  http::Header identifier;  ///< of the credential, for the upstream
+  std::string consumer;     ///< its id
+  Digest consumer_digest;
   std::optional<System::time_point> expires;
 };
 
 std::shared_ptr<const void> parse_key(const std::vector<json>& rows) {
   const json& row = rows.front();
-  auto credential = std::make_shared<plugin::Credential>();
-  credential->id_text = row.value("id", "");
-  credential->id = Uuid::parse(credential->id_text).value_or(Uuid{});
   auto key = std::make_shared<Key>();
-  key->credential = std::move(credential);
+  key->credential.id_text = row.value("id", "");
+  key->credential.id = Uuid::parse(key->credential.id_text).value_or(Uuid{});
+  key->identifier = plugin::credential_identifier(key->credential.id_text);
   key->consumer = schema::at_path(row, "consumer.id").get<std::string>();
+  key->consumer_digest = TableHash::of_process()(key->consumer);
   const auto ttl = row.find("ttl");
   if (ttl != row.end() && ttl->is_number()) key->expires = System::now() + std::chrono::seconds(ttl->get<std::int64_t>());
   return key;
@@ -94,10 +96,10 @@ class KeyAuth final : public plugin::Plugin {
     if (*known == nullptr) return fail(exchange, "Unauthorized");
     const auto& key = *static_cast<const Key*>(known->get());
     if (expired(key)) return fail(exchange, "Unauthorized");
-    const PopulationIndex::Value* consumer = consumers_.peek(key.consumer);
+    const PopulationIndex::Value* consumer = consumers_.peek(key.consumer, key.consumer_digest);
     if (consumer == nullptr) return load(exchange, std::string(search.key));
     if (*consumer == nullptr) return fail(exchange, "Unauthorized");
-    accept(exchange, std::static_pointer_cast<const Key>(*known), std::static_pointer_cast<const entity::Consumer>(*consumer));
+    accept(exchange, *known, std::static_pointer_cast<const plugin::KnownConsumer>(*consumer));
     return Flow::next();
   }
 
@@ -108,7 +110,7 @@ class KeyAuth final : public plugin::Plugin {
       log::error("{}", found.error().to_string());
       co_return co_await broken(exchange);
     }
-    const auto key = std::static_pointer_cast<const Key>(*found);
+    const auto* key = static_cast<const Key*>(found->get());
     if (key == nullptr || expired(*key)) co_return co_await failed(exchange, "Unauthorized");
     Task<Result<plugin::Consumers::ConsumerPtr>> loading = consumers_.load(key->consumer);
     const Result<plugin::Consumers::ConsumerPtr> consumer = co_await loading;
@@ -118,7 +120,7 @@ class KeyAuth final : public plugin::Plugin {
     }
     // The consumer has gone, and its keys go with it.
     if (*consumer == nullptr) co_return co_await failed(exchange, "Unauthorized");
-    accept(exchange, key, *consumer);
+    accept(exchange, *found, *consumer);
     co_return Flow::next();
   }
 
@@ -131,10 +133,10 @@ class KeyAuth final : public plugin::Plugin {
     co_return co_await failed(exchange, "An unexpected error occurred");
   }
 
-  static void accept(Exchange& exchange, const std::shared_ptr<const Key>& key, std::shared_ptr<const entity::Consumer> consumer) {
-    const std::string_view identifier = key->credential->id_text;
+  static void accept(Exchange& exchange, const PopulationIndex::Value& value, plugin::Consumers::ConsumerPtr consumer) {
+    const auto& key = *static_cast<const Key*>(value.get());
     // Counted with the key, which each worker counts for itself.
-    plugin::authenticate(exchange, std::move(consumer), {key, key->credential.get()}, identifier);
+    plugin::authenticate(exchange, std::move(consumer), {value, &key.credential}, key.identifier);
   }
 
   Task<Flow> with_body(Exchange& exchange) const {
