@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <chrono>
-#include <ctime>
 #include <iterator>
 
 #include "base/log.h"
@@ -13,46 +11,39 @@ namespace {
 
 constexpr std::size_t least_slots = 16;
 
-// To some milliseconds, without reading the hardware's clock: for windows of seconds and more.
-System::time_point roughly_now() noexcept {
-  timespec now{};
-  ::clock_gettime(CLOCK_REALTIME_COARSE, &now);
-  return System::time_point(std::chrono::duration_cast<System::duration>(std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec)));
-}
-
 }  // namespace
 
 // The slot of that key, or the free one where it belongs. There always is a free one.
-ShardedCounters::Slot& ShardedCounters::Shard::find(const Digest& key) noexcept {
+ShardedCounters::Slot& ShardedCounters::Shard::find(const Digest& key, std::uint64_t place) noexcept {
   const std::size_t mask = slots.size() - 1;
-  std::size_t at = key.low & mask;
+  std::size_t at = place >> 32 & mask;
   while (slots[at].used() && slots[at].key != key) at = (at + 1) & mask;
   return slots[at];
 }
 
-std::int64_t ShardedCounters::add(std::string_view key, std::int64_t by, System::time_point expires) {
-  const Digest digest = hash_(key);
-  Shard& shard = shards_[digest.high % shards_.size()];
+std::int64_t ShardedCounters::add(const Digest& key, std::int64_t by, System::time_point now, System::time_point expires) {
+  const std::uint64_t place = hash_.spread(key);
+  static_assert(std::tuple_size_v<decltype(shards_)> == 256);
+  Shard& shard = shards_[place >> 56];
   const std::lock_guard lock(shard.mutex);
-  Slot* slot = shard.slots.empty() ? nullptr : &shard.find(digest);
+  Slot* slot = shard.slots.empty() ? nullptr : &shard.find(key, place);
   if (slot == nullptr || !slot->used()) {
     if (by <= 0) return 0;
     if (slot == nullptr || shard.used >= shard.slots.size() / 4 * 3) {
-      make_room(shard);
-      slot = &shard.find(digest);
+      make_room(shard, now);
+      slot = &shard.find(key, place);
     }
-    *slot = {digest, 0, expires};
+    *slot = {key, 0, expires};
     ++shard.used;
-  } else if (slot->expires < roughly_now()) {
-    *slot = {digest, 0, expires};
+  } else if (slot->expires < now) {
+    *slot = {key, 0, expires};
   }
   // What was taken back may have been counted in a window that has passed.
   return slot->value = std::max<std::int64_t>(0, slot->value + by);
 }
 
 // Past windows go. The table then grows or shrinks to twice what is left, up to its limit.
-void ShardedCounters::make_room(Shard& shard) const {
-  const System::time_point now = roughly_now();
+void ShardedCounters::make_room(Shard& shard, System::time_point now) const {
   std::vector<Slot> kept;
   kept.reserve(shard.used);
   std::copy_if(shard.slots.begin(), shard.slots.end(), std::back_inserter(kept), [&](const Slot& slot) { return slot.used() && slot.expires >= now; });
@@ -64,7 +55,7 @@ void ShardedCounters::make_room(Shard& shard) const {
     kept.resize(most);
   }
   shard.slots.assign(std::clamp(std::bit_ceil(2 * kept.size() + 1), std::min(least_slots, max_slots_), max_slots_), Slot());
-  for (const Slot& slot : kept) shard.find(slot.key) = slot;
+  for (const Slot& slot : kept) shard.find(slot.key, hash_.spread(slot.key)) = slot;
   shard.used = kept.size();
 }
 

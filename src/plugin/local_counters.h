@@ -21,7 +21,7 @@ class ShardedCounters final : public LocalCounters {
   ///            counters on the node, in 32 MiB.
   explicit ShardedCounters(std::size_t max_slots = 4096) : max_slots_(max_slots) {}
 
-  std::int64_t add(std::string_view key, std::int64_t by, System::time_point expires) override;
+  std::int64_t add(const Digest& key, std::int64_t by, System::time_point now, System::time_point expires) override;
   [[nodiscard]] std::size_t size() const;
 
  private:
@@ -37,12 +37,12 @@ class ShardedCounters final : public LocalCounters {
     std::vector<Slot> slots;  // open addressing; nothing is ever taken out alone
     std::size_t used = 0;
 
-    Slot& find(const Digest& key) noexcept;
+    Slot& find(const Digest& key, std::uint64_t place) noexcept;
   };
-  void make_room(Shard& shard) const;
+  void make_room(Shard& shard, System::time_point now) const;
 
   std::size_t max_slots_;
-  KeyedHash hash_ = KeyedHash::random();
+  const TableHash& hash_ = TableHash::of_process();
   std::array<Shard, 256> shards_;
 };
 

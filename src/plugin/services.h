@@ -52,7 +52,8 @@ class LocalCounters {
  public:
   virtual ~LocalCounters() = default;
   /// Adds `by` (may be 0: read) to the counter; it is forgotten at `expires`. Returns the value after.
-  virtual std::int64_t add(std::string_view key, std::int64_t by, System::time_point expires) = 0;
+  /// `key` is of TableHash::of_process(), or such a digest and something else, summed up.
+  virtual std::int64_t add(const Digest& key, std::int64_t by, System::time_point now, System::time_point expires) = 0;
 };
 
 /// The same through the datastore, for the whole cluster. Waits.

@@ -3,8 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
-#include <cstring>
 #include <string>
 #include <utility>
 
@@ -24,19 +22,25 @@ class Local final : public Policy {
  public:
   Local(std::string_view scope, plugin::LocalCounters& counters) : scope_(digest_of(scope)), counters_(counters) {}
 
-  bool count_now(std::string_view who, std::span<Counted> counted) const override {
+  bool count_now(const Who& who, System::time_point now, std::span<Counted> counted) const override {
+    const Digest whose = scope_ + who.digest;
+    const auto add = [&](const Counted& each, std::int64_t by) {
+      // No two windows are the same number. It need not be secret where it is added to a digest.
+      const Digest window{static_cast<std::uint64_t>(each.start.time_since_epoch().count()), static_cast<std::uint64_t>(each.period)};
+      return counters_.add(whose + window, by, now, each.start + facts(each.period).kept);
+    };
     for (std::size_t i = 0; i < counted.size(); ++i) {
-      counted[i].usage = add(who, counted[i], 1) - 1;
+      counted[i].usage = add(counted[i], 1) - 1;
       if (!counted[i].exceeded()) continue;
-      for (const Counted& each : counted.first(i + 1)) add(who, each, -1);
-      for (Counted& each : counted.subspan(i + 1)) each.usage = add(who, each, 0);
+      for (const Counted& each : counted.first(i + 1)) add(each, -1);
+      for (Counted& each : counted.subspan(i + 1)) each.usage = add(each, 0);
       break;
     }
     return true;
   }
 
-  Task<Status> count(std::string_view who, std::span<Counted> counted) const override {
-    count_now(who, counted);
+  Task<Status> count(const Who& who, std::span<Counted> counted) const override {
+    count_now(who, System::now(), counted);
     co_return Status{};
   }
 
@@ -45,21 +49,6 @@ class Local final : public Policy {
   static Digest digest_of(std::string_view scope) {
     static const KeyedHash hash = KeyedHash::random();
     return hash(scope);
-  }
-
-  // The counter's name has to be unlike all others, not readable: a short one costs less to look up.
-  std::int64_t add(std::string_view who, const Counted& counted, std::int64_t by) const {
-    constexpr std::size_t longest = 256;  // who: an address, an id, or what a client puts into a header
-    std::array<char, sizeof scope_ + sizeof counted.start + sizeof counted.period + longest> room;
-    char* end = room.data();
-    const auto put = [&end](const void* bytes, std::size_t size) { end = static_cast<char*>(std::memcpy(end, bytes, size)) + size; };
-    put(&scope_, sizeof scope_);
-    put(&counted.start, sizeof counted.start);
-    put(&counted.period, sizeof counted.period);
-    const System::time_point expires = counted.start + facts(counted.period).kept;
-    if (who.size() > longest) return counters_.add(std::string(room.data(), end).append(who), by, expires);
-    put(who.data(), who.size());
-    return counters_.add({room.data(), static_cast<std::size_t>(end - room.data())}, by, expires);
   }
 
   Digest scope_;
@@ -71,16 +60,16 @@ class Cluster final : public Policy {
  public:
   Cluster(std::string scope, plugin::ClusterCounters& counters) : scope_(std::move(scope)), counters_(counters) {}
 
-  Task<Status> count(std::string_view who, std::span<Counted> counted) const override {
+  Task<Status> count(const Who& who, std::span<Counted> counted) const override {
     for (Counted& each : counted) {
-      Task<Result<std::int64_t>> reading = counters_.read(key(who, each));
+      Task<Result<std::int64_t>> reading = counters_.read(key(who.text, each));
       const Result<std::int64_t> usage = co_await reading;
       if (!usage) co_return usage.error();
       each.usage = *usage;
     }
     if (any_exceeded(counted)) co_return Status{};
     for (Counted& each : counted) {
-      Task<Result<std::int64_t>> adding = counters_.add(key(who, each), 1, facts(each.period).kept);
+      Task<Result<std::int64_t>> adding = counters_.add(key(who.text, each), 1, facts(each.period).kept);
       const Result<std::int64_t> after = co_await adding;
       if (!after) co_return after.error();
       each.usage = *after - 1;
@@ -88,7 +77,7 @@ class Cluster final : public Policy {
     if (!any_exceeded(counted)) co_return Status{};
     // Another request took the last place in between: this one was not let through, and does not count.
     for (const Counted& each : counted) {
-      Task<Result<std::int64_t>> undoing = counters_.add(key(who, each), -1, facts(each.period).kept);
+      Task<Result<std::int64_t>> undoing = counters_.add(key(who.text, each), -1, facts(each.period).kept);
       const Result<std::int64_t> back = co_await undoing;
       if (!back) co_return back.error();
     }
@@ -108,7 +97,7 @@ class Cluster final : public Policy {
 /// Counters in Redis, for which this build has no client: as when a Redis server is down.
 class Unreachable final : public Policy {
  public:
-  Task<Status> count(std::string_view, std::span<Counted>) const override {
+  Task<Status> count(const Who&, std::span<Counted>) const override {
     co_return Error{boost::system::errc::make_error_code(boost::system::errc::not_supported), Origin::gateway, "counting in Redis, which this build cannot"};
   }
 };

@@ -12,14 +12,20 @@
 
 namespace gateway::plugins::rate_limiting {
 
-/// One period's counter, for one request.
+/// One period's counter, for one request. Nothing is filled in beforehand: there is room for all periods, and one or two are used.
 struct Counted {
   Period period;
-  double limit = 0;
+  double limit;
   System::time_point start;  ///< of the window
-  std::int64_t usage = 0;  ///< found: without this request
+  std::int64_t usage;        ///< found: without this request
   [[nodiscard]] double remaining() const noexcept { return limit - static_cast<double>(usage); }
   [[nodiscard]] bool exceeded() const noexcept { return remaining() <= 0; }
+};
+
+/// Who is counted.
+struct Who {
+  std::string_view text;
+  Digest digest;  ///< of the text, by TableHash::of_process()
 };
 
 /// Where counters live. count() fills in the usages of `who` and, when no limit is exceeded, counts the request. The
@@ -28,9 +34,9 @@ class Policy {
  public:
   virtual ~Policy() = default;
   /// True when it was done at once; else count() has to be awaited.
-  virtual bool count_now(std::string_view /*who*/, std::span<Counted>) const { return false; }
+  virtual bool count_now(const Who&, System::time_point /*now*/, std::span<Counted>) const { return false; }
   /// Errors: the counters cannot be reached. `who` and `counted` live until then.
-  virtual Task<Status> count(std::string_view who, std::span<Counted> counted) const = 0;
+  virtual Task<Status> count(const Who& who, std::span<Counted> counted) const = 0;
 };
 
 /// `scope`  rows of one scope share their counters: "<route's id>:<service's id>".

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cmath>
 
+#include "base/decimal.h"
 #include "base/log.h"
 #include "plugin/header_names.h"
 #include "plugin/services.h"
@@ -29,26 +29,31 @@ using Digits = std::array<char, 24>;
 std::string_view print(Digits& out, double value) {
   char* const begin = out.data();
   char* const end = begin + out.size();
-  // Nearly always whole, and then a fifth of the work.
-  const bool whole = value >= 0 && value < 1e14 && value == std::floor(value);
-  const auto printed = whole ? std::to_chars(begin, end, static_cast<std::int64_t>(value)) : std::to_chars(begin, end, value, std::chars_format::general, 14);
-  return {begin, static_cast<std::size_t>(printed.ptr - begin)};
+  // Nearly always whole, and then a tenth of the work.
+  const std::int64_t whole = value >= 0 && value < 1e14 ? static_cast<std::int64_t>(value) : -1;
+  if (static_cast<double>(whole) == value) {
+    const char* first = write_decimal(end, static_cast<std::uint64_t>(whole));
+    return {first, static_cast<std::size_t>(end - first)};
+  }
+  return {begin, static_cast<std::size_t>(std::to_chars(begin, end, value, std::chars_format::general, 14).ptr - begin)};
 }
 
 std::string_view number(http::Arena& arena, double value) { return print(*new (arena.allocate(sizeof(Digits), 1)) Digits, value); }
+
+// What a client is told of its limits: names that the gateway does not know, numbers that need no check.
+http::Header told(std::string_view name, std::string_view number) { return {name, number, http::Name::other, false, true}; }
 
 std::string text_of(const json& config, const char* name, const char* otherwise) {
   const auto found = config.find(name);
   return found != config.end() && found->is_string() ? found->get<std::string>() : otherwise;
 }
 
-/// What one request is counted by; lives in its arena while the counters are awaited.
+/// What one request is counted by.
 struct Count {
   std::array<Counted, periods.size()> counted;
   std::size_t size = 0;
   System::time_point now;
-  std::string_view who;
-  char room[Uuid::text_size];  // for who, where it is nowhere else
+  Who who;
   [[nodiscard]] std::span<Counted> all() noexcept { return {counted.data(), size}; }
 };
 
@@ -79,9 +84,9 @@ class RateLimiting final : public plugin::Plugin {
   }
 
   Step access(Exchange& exchange) const override {
-    Count* count = prepare(exchange);
-    if (!policy_->count_now(count->who, count->all())) return wait(exchange, *count);
-    return decide(exchange, *count);
+    Count count = prepare(exchange);
+    if (!policy_->count_now(count.who, count.now, count.all())) return wait(exchange, count);
+    return decide(exchange, count);
   }
 
  private:
@@ -114,12 +119,12 @@ class RateLimiting final : public plugin::Plugin {
   }
 
   // What cannot be told otherwise is told by its address.
-  std::string_view identifier(const Exchange& exchange, char* room) const {
+  Who identify(const Exchange& exchange) const {
     std::string_view found;
     switch (limit_by_) {
       case LimitBy::consumer:
         if (exchange.consumer) {
-          found = exchange.consumer->id_text;
+          if (!exchange.consumer->id_text.empty()) return {exchange.consumer->id_text, exchange.consumer->id_digest};
         } else if (exchange.credential) {
           found = exchange.credential->id_text;
         }
@@ -128,7 +133,7 @@ class RateLimiting final : public plugin::Plugin {
         if (exchange.credential) found = exchange.credential->id_text;
         break;
       case LimitBy::service:
-        if (exchange.service != nullptr) found = exchange.service->id.write(room);
+        if (exchange.service != nullptr) found = exchange.service->id.write(static_cast<char*>(exchange.arena().allocate(Uuid::text_size, 1)));
         break;
       case LimitBy::header:
         if (const http::Header* header = plugin::find_header(exchange.request().headers, header_)) found = header->value;
@@ -138,18 +143,19 @@ class RateLimiting final : public plugin::Plugin {
         break;
       case LimitBy::ip: break;
     }
-    return found.empty() ? exchange.connection().client_ip : found;
+    if (found.empty()) found = exchange.connection().client_ip;
+    return {found, TableHash::of_process()(found)};
   }
 
-  Count* prepare(Exchange& exchange) const {
-    auto* count = new (exchange.arena().allocate(sizeof(Count), alignof(Count))) Count;
-    count->now = now_();
-    count->who = identifier(exchange, count->room);
-    for (const Limit& limit : limits_) count->counted[count->size++] = {limit.period, limit.limit, window_start(limit.period, count->now), 0};
+  Count prepare(const Exchange& exchange) const {
+    Count count;
+    count.now = now_();
+    count.who = identify(exchange);
+    for (const Limit& limit : limits_) count.counted[count.size++] = {limit.period, limit.limit, window_start(limit.period, count.now), 0};
     return count;
   }
 
-  Task<Flow> wait(Exchange& exchange, Count& count) const {
+  Task<Flow> wait(Exchange& exchange, Count count) const {
     const Status counted = co_await policy_->count(count.who, count.all());
     if (counted) co_return decide(exchange, count);
     log::error("failed to get usage: {}", counted.error().to_string());
@@ -164,16 +170,20 @@ class RateLimiting final : public plugin::Plugin {
     }
     const std::int64_t reset = hide_headers_ ? 0 : tell(exchange, count, violated);
     if (violated == nullptr) return Flow::next();
-    if (!hide_headers_) exchange.response_headers.set("Retry-After", number(exchange.arena(), static_cast<double>(reset)));
+    if (!hide_headers_) exchange.response_headers.set(told("Retry-After", number(exchange.arena(), static_cast<double>(reset))));
     if (error_code_ == no_status) return Flow::error(500, "An unexpected error occurred");
     return Flow::error(error_code_, error_message_);
   }
 
   // Headers for the client; returns the seconds until the tightest window ends.
   std::int64_t tell(Exchange& exchange, Count& count, const Counted* violated) const {
-    http::Headers& headers = exchange.response_headers;
-    http::Arena& arena = exchange.arena();
-    headers.reserve(headers.size() + 2 * count.size + 4);
+    // Memory for all of them in one piece, and behind them for the digits in them.
+    const std::size_t lines = 2 * count.size + 3;
+    void* const room = exchange.arena().allocate(lines * sizeof(http::Header) + (count.size + 1) * sizeof(Digits));
+    auto* const headers = static_cast<http::Header*>(room);
+    auto* digits = reinterpret_cast<Digits*>(headers + lines);
+    http::Header* next = headers;
+    const auto tell_of = [&next](std::string_view name, std::string_view number) { new (next++) http::Header(told(name, number)); };
     std::size_t tightest = 0;
     double least = 0;
     std::string_view least_text;
@@ -181,9 +191,9 @@ class RateLimiting final : public plugin::Plugin {
       const Counted& each = count.counted[i];
       const bool spent = violated == nullptr || &each == violated;
       const double remaining = std::max(0.0, each.remaining() - (spent ? 1 : 0));
-      const std::string_view text = number(arena, remaining);
-      headers.set({facts(each.period).limit_header, limits_[i].text});
-      headers.set({facts(each.period).remaining_header, text});
+      const std::string_view text = print(*digits++, remaining);
+      tell_of(facts(each.period).limit_header, limits_[i].text);
+      tell_of(facts(each.period).remaining_header, text);
       if (i == 0 || remaining <= least) {
         tightest = i;
         least = remaining;
@@ -192,9 +202,10 @@ class RateLimiting final : public plugin::Plugin {
     }
     const auto passed = std::chrono::duration_cast<std::chrono::seconds>(count.now - count.counted[tightest].start);
     const std::int64_t reset = std::max<std::int64_t>(1, (facts(limits_[tightest].period).length - passed).count());
-    headers.set({"RateLimit-Limit", limits_[tightest].text});
-    headers.set({"RateLimit-Remaining", least_text});
-    headers.set({"RateLimit-Reset", number(arena, static_cast<double>(reset))});
+    tell_of("RateLimit-Limit", limits_[tightest].text);
+    tell_of("RateLimit-Remaining", least_text);
+    tell_of("RateLimit-Reset", print(*digits, static_cast<double>(reset)));
+    exchange.response_headers.set_all({headers, lines});
     return reset;
   }
 

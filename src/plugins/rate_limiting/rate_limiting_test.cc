@@ -136,11 +136,7 @@ TEST_F(RateLimiting, FailsWhereItsStatusIsNone) {
 }
 
 TEST_F(RateLimiting, CountsByWhatItIsTold) {
-  const auto as = [&](const char* id) {
-    auto consumer = std::make_shared<entity::Consumer>();
-    consumer->id_text = id;
-    bench.exchange->consumer = consumer;
-  };
+  const auto as = [&](const char* id) { bench.exchange->consumer = std::make_shared<const entity::Consumer>(entity::Consumer::from_json({{"id", id}})); };
   use({{"hour", 1}});
   as("a");
   EXPECT_TRUE(passes());
