@@ -1,5 +1,7 @@
 #include "proxy/answer.h"
 
+#include <span>
+
 #include "base/log.h"
 #include "base/uuid.h"
 #include "http/path.h"
@@ -33,20 +35,31 @@ Task<Flow> rewrite(Request& request) {
   co_return Flow::next();
 }
 
+Task<Flow> access_after(Task<Flow> waiting, Request& request, std::span<const plugin::Slot> rest);
+
+// At once, unless a plugin has to wait.
+//
 // A plugin that ends the request stops the access handlers after it; those plugins are chosen all the same
 // and take part in header_filter and log (Kong 3.9, plugin iterator).
-Task<Flow> access(Request& request, const plugin::Chain& chain) {
-  request.chosen.reserve(chain.slots.size());
-  Flow outcome = Flow::next();
-  for (const plugin::Slot& slot : chain.slots) {
-    const plugin::Plugin* plugin = request.config->chains.choose(slot, request.exchange.consumer.get());
+Step access(Request& request, std::span<const plugin::Slot> slots, Flow outcome) {
+  const plugin::Chains& chains = request.config->chains;
+  for (std::size_t i = 0; i < slots.size(); ++i) {
+    const plugin::Plugin* plugin = chains.choose(slots[i], request.exchange.consumer.get());
     if (plugin == nullptr) continue;
-    request.chosen.push_back({plugin, slot.phases});
-    if (outcome.replies() || !has(slot.phases, Phase::access)) continue;
+    request.chosen.push_back({plugin, slots[i].phases});
+    if (outcome.replies() || !has(slots[i].phases, Phase::access)) continue;
     Step step = plugin->access(request.exchange);
+    if (step.waits()) return access_after(step.task(), request, slots.subspan(i + 1));
     outcome = step.take();
-    if (step.waits()) outcome = co_await step.task();
   }
+  return outcome;
+}
+
+Task<Flow> access_after(Task<Flow> waiting, Request& request, std::span<const plugin::Slot> rest) {
+  Flow outcome = co_await waiting;
+  Step step = access(request, rest, std::move(outcome));
+  outcome = step.take();
+  if (step.waits()) outcome = co_await step.task();
   co_return outcome;
 }
 
@@ -182,7 +195,12 @@ Task<void> answer(Request& request) {
   }
 
   request.chain = &request.config->chains.of(*request.exchange.route);
-  if (!request.chain->slots.empty()) flow = co_await access(request, *request.chain);
+  if (!request.chain->slots.empty()) {
+    request.chosen.reserve(request.chain->slots.size());
+    Step step = access(request, request.chain->slots, Flow::next());
+    flow = step.take();
+    if (step.waits()) flow = co_await step.task();
+  }
   if (flow.replies()) co_return co_await refuse(request, std::move(flow));
 
   if (request.upstream == nullptr) {
