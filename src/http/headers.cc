@@ -4,7 +4,8 @@
 #include <array>
 #include <cstdint>
 #include <cstring>
-#include <utility>
+#include <memory>
+#include <type_traits>
 
 #include "base/load.h"
 
@@ -53,6 +54,8 @@ constexpr std::array known = {
     Known{Name::x_kong_upstream_latency, "X-Kong-Upstream-Latency"},
     Known{Name::x_real_ip, "X-Real-IP"},
 };
+
+static_assert(std::is_trivially_copyable_v<Header>);
 
 // Name::other aside, in the order of the enumeration: a name finds its spelling by its number.
 static_assert([] {
@@ -154,7 +157,7 @@ bool list_contains(std::string_view list, std::string_view token) noexcept {
 
 const Header* Headers::find(Name id) const noexcept {
   if (!may_have(id)) return nullptr;
-  for (const Header& header : list_) {
+  for (const Header& header : *this) {
     if (header.id == id) return &header;
   }
   return nullptr;
@@ -164,7 +167,7 @@ const Header* Headers::find(std::string_view name) const noexcept {
   const Name id = classify(name);
   if (id != Name::other) return find(id);
   if (!may_have(id, name)) return nullptr;
-  for (const Header& header : list_) {
+  for (const Header& header : *this) {
     if (equals_ignoring_case(header.name, name)) return &header;
   }
   return nullptr;
@@ -181,7 +184,7 @@ std::string_view Headers::value(std::string_view name) const noexcept {
 }
 
 std::size_t Headers::count(std::string_view name) const noexcept {
-  return static_cast<std::size_t>(std::count_if(list_.begin(), list_.end(), [&](const Header& header) { return equals_ignoring_case(header.name, name); }));
+  return static_cast<std::size_t>(std::count_if(begin(), end(), [&](const Header& header) { return equals_ignoring_case(header.name, name); }));
 }
 
 void Headers::add(std::string_view name, std::string_view value) { add(Header{name, value, classify(name)}); }
@@ -189,12 +192,20 @@ void Headers::add(std::string_view name, std::string_view value) { add(Header{na
 // Its name may be among those here.
 void Headers::replace(const Header& header) {
   const auto same = [&](const Header& each) { return each.id == header.id && (each.id != Name::other || equals_ignoring_case(each.name, header.name)); };
-  const auto first = std::find_if(list_.begin(), list_.end(), same);
-  if (first == list_.end()) return add(header);
+  Header* const first = std::find_if(begin(), end(), same);
+  if (first == end()) return add(header);
   first->value = header.value;
   first->of_this_hop = false;
   first->checked = header.checked;
-  list_.erase(std::remove_if(first + 1, list_.end(), same), list_.end());
+  erase_from(std::remove_if(first + 1, end(), same));
+}
+
+// Twice as much each time: what there was is left to the arena.
+void Headers::make_room(std::size_t least) {
+  room_ = std::max({least, 2 * room_, std::size_t{4}});
+  auto* const larger = static_cast<Header*>(arena_->allocate(room_ * sizeof(Header), alignof(Header)));
+  std::uninitialized_copy(begin(), end(), larger);
+  list_ = larger;
 }
 
 void Headers::set_all(std::span<const Header> headers) {
@@ -204,7 +215,7 @@ void Headers::set_all(std::span<const Header> headers) {
   set_all(headers, present, others);
 }
 
-void Headers::set_all(const Headers& headers) { set_all(headers.list_, headers.present_, headers.others_); }
+void Headers::set_all(const Headers& headers) { set_all({headers.begin(), headers.size()}, headers.present_, headers.others_); }
 
 // Usually none of the names is here: then nothing has to be looked for.
 void Headers::set_all(std::span<const Header> headers, std::uint64_t present, std::uint64_t others) {
@@ -212,7 +223,9 @@ void Headers::set_all(std::span<const Header> headers, std::uint64_t present, st
     for (const Header& header : headers) set(header);
     return;
   }
-  list_.insert(list_.end(), headers.begin(), headers.end());
+  reserve(size_ + headers.size());
+  std::uninitialized_copy(headers.begin(), headers.end(), end());
+  size_ += headers.size();
   present_ |= present;
   others_ |= others;
 }
@@ -231,12 +244,12 @@ void Headers::set_or_remove(Name id, std::string_view value) {
 
 std::size_t Headers::remove(std::string_view name) {
   if (!may_have(classify(name), name)) return 0;
-  return std::erase_if(list_, [&](const Header& header) { return equals_ignoring_case(header.name, name); });
+  return erase_if([&](const Header& header) { return equals_ignoring_case(header.name, name); });
 }
 
 std::size_t Headers::remove(Name id) {
   if (!may_have(id)) return 0;
-  return std::erase_if(list_, [&](const Header& header) { return header.id == id; });
+  return erase_if([&](const Header& header) { return header.id == id; });
 }
 
 std::string_view Headers::keep(std::string_view text) const {

@@ -1,10 +1,12 @@
 #pragma once
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
-#include <memory_resource>
+#include <new>
 #include <span>
 #include <string_view>
-#include <vector>
+#include <utility>
 
 #include "base/arena.h"
 
@@ -86,7 +88,15 @@ struct Header {
 /// input buffer or the request's arena, both of which outlive the list.
 class Headers {
  public:
-  explicit Headers(Arena& arena) : arena_(&arena), list_(&arena) {}
+  explicit Headers(Arena& arena) : arena_(&arena) {}
+  Headers(const Headers& other) : arena_(other.arena_) { set_all(other); }
+  /// Into its own arena.
+  Headers& operator=(const Headers& other) {
+    if (this == &other) return *this;
+    clear();
+    set_all(other);
+    return *this;
+  }
 
   [[nodiscard]] const Header* find(Name id) const noexcept;  ///< first of that name
   [[nodiscard]] const Header* find(std::string_view name) const noexcept;
@@ -99,7 +109,9 @@ class Headers {
   void add(Name id, std::string_view value) { add(Header{spelling(id), value, id}); }
   void add(const Header& header) {
     note(header.id, header.name);
-    list_.push_back(header);
+    if (size_ == room_) [[unlikely]]
+      make_room(size_ + 1);
+    new (list_ + size_++) Header(header);
   }
   /// Replaces the first and removes the rest, or adds. What is set here is meant for the next hop.
   void set(std::string_view name, std::string_view value);
@@ -117,23 +129,26 @@ class Headers {
   std::size_t remove(std::string_view name);  ///< how many there were
   std::size_t remove(Name id);
   void clear() noexcept {
-    list_.clear();
+    size_ = 0;
     present_ = others_ = 0;
   }
-  void reserve(std::size_t count) { list_.reserve(count); }
+  void reserve(std::size_t count) {
+    if (count > room_) make_room(count);
+  }
 
   /// Copies text into the arena.
   [[nodiscard]] std::string_view keep(std::string_view text) const;
 
-  [[nodiscard]] std::size_t size() const noexcept { return list_.size(); }
-  [[nodiscard]] bool empty() const noexcept { return list_.empty(); }
-  [[nodiscard]] auto begin() const noexcept { return list_.begin(); }
-  [[nodiscard]] auto end() const noexcept { return list_.end(); }
-  [[nodiscard]] auto begin() noexcept { return list_.begin(); }
-  [[nodiscard]] auto end() noexcept { return list_.end(); }
+  [[nodiscard]] std::size_t size() const noexcept { return size_; }
+  [[nodiscard]] bool empty() const noexcept { return size_ == 0; }
+  [[nodiscard]] const Header* begin() const noexcept { return list_; }
+  [[nodiscard]] const Header* end() const noexcept { return list_ + size_; }
+  [[nodiscard]] Header* begin() noexcept { return list_; }
+  [[nodiscard]] Header* end() noexcept { return list_ + size_; }
+  /// Returns how many there were.
   template <class Predicate>
-  void erase_if(Predicate&& predicate) {
-    std::erase_if(list_, predicate);
+  std::size_t erase_if(Predicate&& predicate) {
+    return erase_from(std::remove_if(begin(), end(), predicate));
   }
   [[nodiscard]] Arena& arena() const noexcept { return *arena_; }
 
@@ -156,10 +171,18 @@ class Headers {
   [[nodiscard]] bool may_have(Name id) const noexcept { return (present_ & bit(id)) != 0; }
   [[nodiscard]] bool may_have(Name id, std::string_view name) const noexcept { return id == Name::other ? (others_ & mark(name)) != 0 : may_have(id); }
   void replace(const Header& header);
+  void make_room(std::size_t least);
+  std::size_t erase_from(const Header* first) noexcept {
+    const std::size_t before = std::exchange(size_, static_cast<std::size_t>(first - list_));
+    return before - size_;
+  }
   void set_all(std::span<const Header> headers, std::uint64_t present, std::uint64_t others);
 
   Arena* arena_;
-  std::pmr::vector<Header> list_;
+  // In the arena, where a std::vector would be one more allocator and a call for each header.
+  Header* list_ = nullptr;
+  std::size_t size_ = 0;
+  std::size_t room_ = 0;
   // Names that were ever added: most look-ups are for what is not there.
   std::uint64_t present_ = 0;
   std::uint64_t others_ = 0;

@@ -87,6 +87,21 @@ TEST(Headers, SetAllAtOnceReplaceWhatIsThere) {
   EXPECT_EQ((headers.begin() + 4)->value, "7");
 }
 
+TEST(Headers, CopiesGoOnByThemselves) {
+  Arena arena;
+  Headers headers(arena);
+  for (int i = 0; i < 10; ++i) headers.add("X-Thing", "1");
+  Headers copy(headers);
+  copy.set("X-Thing", "2");
+  EXPECT_EQ(headers.size(), 10U);
+  EXPECT_EQ(copy.size(), 1U);
+  copy = headers;
+  EXPECT_EQ(copy.count("x-thing"), 10U);
+  headers.erase_if([](const Header&) { return true; });
+  EXPECT_TRUE(headers.empty());
+  EXPECT_EQ(copy.value("X-Thing"), "1");
+}
+
 // Names that look alike to whatever is asked before they are compared.
 TEST(Headers, OfManyNamesAreNotMistakenForEachOther) {
   Arena arena;
