@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 
 namespace gateway {
 
@@ -18,12 +19,18 @@ inline char* write_decimal(char* end, std::uint64_t value) noexcept {
     }
     return digits;
   }();
-  for (; value >= 10; value /= 100) {
+  const auto put = [&end](std::size_t pair) {
     end -= 2;
-    std::memcpy(end, &pairs[2 * (value % 100)], 2);
-    if (value < 100) return end;
+    std::memcpy(end, &pairs[2 * pair], 2);
+  };
+  for (; value > std::numeric_limits<std::uint32_t>::max(); value /= 100) put(value % 100);
+  auto rest = static_cast<std::uint32_t>(value);  // divided in half the time
+  for (; rest >= 100; rest /= 100) put(rest % 100);
+  if (rest >= 10) {
+    put(rest);
+  } else {
+    *--end = static_cast<char>('0' + rest);
   }
-  *--end = static_cast<char>('0' + value);
   return end;
 }
 

@@ -12,12 +12,12 @@
 
 namespace gateway::plugins::rate_limiting {
 
-/// One period's counter, for one request. Nothing is filled in beforehand: there is room for all periods, and one or two are used.
+/// One period's counter, for one request.
 struct Counted {
   Period period;
-  double limit;
+  double limit = 0;
   System::time_point start;  ///< of the window
-  std::int64_t usage;        ///< found: without this request
+  std::int64_t usage = 0;    ///< found: without this request
   [[nodiscard]] double remaining() const noexcept { return limit - static_cast<double>(usage); }
   [[nodiscard]] bool exceeded() const noexcept { return remaining() <= 0; }
 };

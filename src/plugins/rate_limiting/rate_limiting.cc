@@ -30,9 +30,8 @@ std::string_view print(Digits& out, double value) {
   char* const begin = out.data();
   char* const end = begin + out.size();
   // Nearly always whole, and then a tenth of the work.
-  const std::int64_t whole = value >= 0 && value < 1e14 ? static_cast<std::int64_t>(value) : -1;
-  if (static_cast<double>(whole) == value) {
-    const char* first = write_decimal(end, static_cast<std::uint64_t>(whole));
+  if (value >= 0 && value < 1e14 && static_cast<double>(static_cast<std::int64_t>(value)) == value) {
+    const char* first = write_decimal(end, static_cast<std::uint64_t>(static_cast<std::int64_t>(value)));
     return {first, static_cast<std::size_t>(end - first)};
   }
   return {begin, static_cast<std::size_t>(std::to_chars(begin, end, value, std::chars_format::general, 14).ptr - begin)};
@@ -41,7 +40,7 @@ std::string_view print(Digits& out, double value) {
 std::string_view number(http::Arena& arena, double value) { return print(*new (arena.allocate(sizeof(Digits), 1)) Digits, value); }
 
 // What a client is told of its limits: names that the gateway does not know, numbers that need no check.
-http::Header told(std::string_view name, std::string_view number) { return {name, number, http::Name::other, false, true}; }
+http::Header line(std::string_view name, std::string_view number = {}) { return {name, number, http::Name::other, false, true}; }
 
 std::string text_of(const json& config, const char* name, const char* otherwise) {
   const auto found = config.find(name);
@@ -50,11 +49,9 @@ std::string text_of(const json& config, const char* name, const char* otherwise)
 
 /// What one request is counted by.
 struct Count {
-  std::array<Counted, periods.size()> counted;
-  std::size_t size = 0;
+  std::span<Counted> counted;  ///< by each limit; in the request's arena
   System::time_point now;
   Who who;
-  [[nodiscard]] std::span<Counted> all() noexcept { return {counted.data(), size}; }
 };
 
 class RateLimiting final : public plugin::Plugin {
@@ -62,12 +59,17 @@ class RateLimiting final : public plugin::Plugin {
   RateLimiting(const entity::PluginConfig& row, const plugin::Services& services)
       : now_(services.now), policy_(make_policy(text_of(row.config, "policy", "local"), scope_of(row), services)) {
     const json& config = row.config;
+    lines_.reserve(2 * periods.size() + 3);
     for (std::size_t i = 0; i < periods.size(); ++i) {
       const auto limit = config.find(std::string(periods[i].name));
       if (limit == config.end() || !limit->is_number()) continue;
       Digits digits;
-      limits_.push_back({static_cast<Period>(i), limit->get<double>(), std::string(print(digits, limit->get<double>()))});
+      const std::string_view text = lines_.keep(print(digits, limit->get<double>()));
+      limits_.push_back({static_cast<Period>(i), limit->get<double>(), text});
+      lines_.add(line(periods[i].limit_header, text));
+      lines_.add(line(periods[i].remaining_header));
     }
+    for (const char* name : {"RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"}) lines_.add(line(name));
     limit_by_ = limit_by_of(text_of(config, "limit_by", "consumer"));
     header_ = text_of(config, "header_name", "");
     path_ = text_of(config, "path", "");
@@ -85,7 +87,7 @@ class RateLimiting final : public plugin::Plugin {
 
   Step access(Exchange& exchange) const override {
     Count count = prepare(exchange);
-    if (!policy_->count_now(count.who, count.now, count.all())) return wait(exchange, count);
+    if (!policy_->count_now(count.who, count.now, count.counted)) return wait(exchange, count);
     return decide(exchange, count);
   }
 
@@ -93,7 +95,7 @@ class RateLimiting final : public plugin::Plugin {
   struct Limit {
     Period period;
     double limit;
-    std::string text;  // of the limit, for the client
+    std::string_view text;  // of the limit, for the client
   };
 
   // Counters belong to what the row is bound to: a service's row counts over all its routes.
@@ -148,15 +150,15 @@ class RateLimiting final : public plugin::Plugin {
   }
 
   Count prepare(const Exchange& exchange) const {
-    Count count;
-    count.now = now_();
-    count.who = identify(exchange);
-    for (const Limit& limit : limits_) count.counted[count.size++] = {limit.period, limit.limit, window_start(limit.period, count.now), 0};
-    return count;
+    const System::time_point now = now_();
+    auto* const counted = static_cast<Counted*>(exchange.arena().allocate(limits_.size() * sizeof(Counted), alignof(Counted)));
+    Counted* next = counted;
+    for (const Limit& limit : limits_) new (next++) Counted{limit.period, limit.limit, window_start(limit.period, now), 0};
+    return {{counted, limits_.size()}, now, identify(exchange)};
   }
 
   Task<Flow> wait(Exchange& exchange, Count count) const {
-    const Status counted = co_await policy_->count(count.who, count.all());
+    const Status counted = co_await policy_->count(count.who, count.counted);
     if (counted) co_return decide(exchange, count);
     log::error("failed to get usage: {}", counted.error().to_string());
     if (fault_tolerant_) co_return Flow::next();
@@ -165,53 +167,52 @@ class RateLimiting final : public plugin::Plugin {
 
   Flow decide(Exchange& exchange, Count& count) const {
     const Counted* violated = nullptr;
-    for (const Counted& each : count.all()) {
+    for (const Counted& each : count.counted) {
       if (each.exceeded()) violated = &each;
     }
     const std::int64_t reset = hide_headers_ ? 0 : tell(exchange, count, violated);
     if (violated == nullptr) return Flow::next();
-    if (!hide_headers_) exchange.response_headers.set(told("Retry-After", number(exchange.arena(), static_cast<double>(reset))));
+    if (!hide_headers_) exchange.response_headers.set(line("Retry-After", number(exchange.arena(), static_cast<double>(reset))));
     if (error_code_ == no_status) return Flow::error(500, "An unexpected error occurred");
     return Flow::error(error_code_, error_message_);
   }
 
   // Headers for the client; returns the seconds until the tightest window ends.
   std::int64_t tell(Exchange& exchange, Count& count, const Counted* violated) const {
-    // Memory for all of them in one piece, and behind them for the digits in them.
-    const std::size_t lines = 2 * count.size + 3;
-    void* const room = exchange.arena().allocate(lines * sizeof(http::Header) + (count.size + 1) * sizeof(Digits));
-    auto* const headers = static_cast<http::Header*>(room);
-    auto* digits = reinterpret_cast<Digits*>(headers + lines);
-    http::Header* next = headers;
-    const auto tell_of = [&next](std::string_view name, std::string_view number) { new (next++) http::Header(told(name, number)); };
+    // Nearly always nobody else has told the client anything yet.
+    http::Headers& all = exchange.response_headers;
+    http::Headers apart(exchange.arena());
+    http::Headers& lines = all.empty() ? all : apart;
+    lines.set_all(lines_);
+    auto* digits = static_cast<Digits*>(exchange.arena().allocate((limits_.size() + 1) * sizeof(Digits), 1));
     std::size_t tightest = 0;
     double least = 0;
-    std::string_view least_text;
-    for (std::size_t i = 0; i < count.size; ++i) {
+    for (std::size_t i = 0; i < limits_.size(); ++i) {
       const Counted& each = count.counted[i];
       const bool spent = violated == nullptr || &each == violated;
       const double remaining = std::max(0.0, each.remaining() - (spent ? 1 : 0));
-      const std::string_view text = print(*digits++, remaining);
-      tell_of(facts(each.period).limit_header, limits_[i].text);
-      tell_of(facts(each.period).remaining_header, text);
+      lines.begin()[2 * i + 1].value = print(*digits++, remaining);
       if (i == 0 || remaining <= least) {
         tightest = i;
         least = remaining;
-        least_text = text;
       }
     }
     const auto passed = std::chrono::duration_cast<std::chrono::seconds>(count.now - count.counted[tightest].start);
     const std::int64_t reset = std::max<std::int64_t>(1, (facts(limits_[tightest].period).length - passed).count());
-    tell_of("RateLimit-Limit", limits_[tightest].text);
-    tell_of("RateLimit-Remaining", least_text);
-    tell_of("RateLimit-Reset", print(*digits, static_cast<double>(reset)));
-    exchange.response_headers.set_all({headers, lines});
+    http::Header* const of_tightest = lines.end() - 3;
+    of_tightest[0].value = limits_[tightest].text;
+    of_tightest[1].value = lines.begin()[2 * tightest + 1].value;
+    of_tightest[2].value = print(*digits, static_cast<double>(reset));
+    if (&lines != &all) all.set_all(lines);
     return reset;
   }
 
   std::function<System::time_point()> now_;
   std::unique_ptr<Policy> policy_;
   std::vector<Limit> limits_;
+  http::Arena arena_;  // of the lines
+  // What a client is told, without this request's numbers: two lines for each limit, then three for the tightest one.
+  http::Headers lines_{arena_};
   LimitBy limit_by_ = LimitBy::consumer;
   std::string header_;
   std::string path_;
