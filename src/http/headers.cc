@@ -4,7 +4,6 @@
 #include <array>
 #include <cstdint>
 #include <cstring>
-#include <memory>
 #include <type_traits>
 
 #include "base/load.h"
@@ -204,7 +203,7 @@ void Headers::replace(const Header& header) {
 void Headers::make_room(std::size_t least) {
   room_ = std::max({least, 2 * room_, std::size_t{4}});
   auto* const larger = static_cast<Header*>(arena_->allocate(room_ * sizeof(Header), alignof(Header)));
-  std::uninitialized_copy(begin(), end(), larger);
+  if (size_ > 0) std::memcpy(larger, list_, size_ * sizeof(Header));
   list_ = larger;
 }
 
@@ -219,12 +218,13 @@ void Headers::set_all(const Headers& headers) { set_all({headers.begin(), header
 
 // Usually none of the names is here: then nothing has to be looked for.
 void Headers::set_all(std::span<const Header> headers, std::uint64_t present, std::uint64_t others) {
+  if (headers.empty()) return;
   if (((present & present_) | (others & others_)) != 0) {
     for (const Header& header : headers) set(header);
     return;
   }
   reserve(size_ + headers.size());
-  std::uninitialized_copy(headers.begin(), headers.end(), end());
+  std::memcpy(end(), headers.data(), headers.size_bytes());
   size_ += headers.size();
   present_ |= present;
   others_ |= others;
