@@ -1,5 +1,6 @@
 """Signals: how a node ends, and what becomes of requests in flight."""
 
+import resource
 import signal
 import socket
 import threading
@@ -59,6 +60,23 @@ def test_sigquit_with_nothing_in_flight_ends_at_once(private, echo):
     started = time.monotonic()
     assert gateway.stop_gracefully() == 0
     assert time.monotonic() - started < 3
+
+
+def test_sigquit_with_thousands_of_idle_connections_ends_too(private):
+    count = 5000  # of one worker, all told at once to end: more than an io_uring takes in one go
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    gateway = private(nginx_worker_processes=1)
+    idle = [gateway.client() for _ in range(count)]
+    try:
+        for client in idle:
+            client.send(request_bytes())
+        assert all(client.answer().status == 404 for client in idle)
+        assert gateway.stop_gracefully() == 0
+        assert all(client.is_closed_within(5) for client in idle)
+    finally:
+        for client in idle:
+            client.close()
 
 
 def test_a_sigterm_after_a_sigquit_ends_the_waiting(private, upstream):

@@ -14,31 +14,37 @@
 
 namespace gateway::net {
 
-/// How many submissions have been taken that are not Asio's, since the last were laid before the kernel.
-inline thread_local unsigned taken_beside_asio = 0;
-
-/// A free submission slot. The Asio of Boost 1.81 sends requests that it wants no answer to (cancellations) with whatever the
-/// slot was last used for as their address, as liburing has not cleared it since 2.2. The answer then ends somebody else's read.
-inline io_uring_sqe* take_submission(io_uring* ring) noexcept {
+/// The next free entry for a submission. Null only when the kernel takes none.
+inline io_uring_sqe* next_entry(io_uring* ring) noexcept {
   io_uring_sqe* entry = io_uring_get_sqe(ring);
   if (entry == nullptr) {
     // Full of what submit_later left to be sent.
-    taken_beside_asio = 0;
     io_uring_submit(ring);
     entry = io_uring_get_sqe(ring);
   }
-  if (entry != nullptr) io_uring_sqe_set_data(entry, nullptr);
+  return entry;
+}
+
+/// How many entries Asio has taken since it last asked how many went out: whoever sent them, it must hear of each.
+inline thread_local unsigned taken_by_asio = 0;
+
+/// An entry for Asio. The one of Boost 1.81 sends requests that it wants no answer to (cancellations) with whatever the
+/// entry was last used for as their address, as liburing has not cleared it since 2.2. The answer then ends somebody else's read.
+inline io_uring_sqe* take_submission(io_uring* ring) noexcept {
+  io_uring_sqe* entry = next_entry(ring);
+  if (entry == nullptr) return nullptr;
+  ++taken_by_asio;
+  io_uring_sqe_set_data(entry, nullptr);
   return entry;
 }
 
 /// Lays what has been prepared before the kernel, which looks when it is entered to wait: a system call less for each turn
-/// of the loop. Returns how many of Asio's there were that had not been laid there before, as it counts them.
+/// of the loop. Returns how many of Asio's there were that it had not heard of.
 inline int submit_later(io_uring* ring) noexcept {
   io_uring_sq& queue = ring->sq;
-  const unsigned fresh = queue.sqe_tail - queue.sqe_head - std::exchange(taken_beside_asio, 0);
   queue.sqe_head = queue.sqe_tail;
   io_uring_smp_store_release(queue.ktail, queue.sqe_tail);
-  return static_cast<int>(fresh);
+  return static_cast<int>(std::exchange(taken_by_asio, 0));
 }
 
 /// Who waits for an answer of the ring, and is not Asio. May go away, or ask for more, when it has been told.
@@ -82,7 +88,6 @@ inline int wait_for_completion(io_uring* ring, io_uring_cqe** found) {
   bool told = false;
   if (io_uring_sq_ready(ring) == 0 && look_for_completion(ring, found, told) == 0) return 0;
   if (told) return -EAGAIN;
-  taken_beside_asio = 0;
   const int sent = io_uring_submit_and_wait(ring, 1);
   return look_for_completion(ring, found) == 0 ? 0 : std::min(sent, -EAGAIN);
 }

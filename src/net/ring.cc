@@ -1,6 +1,11 @@
 #if defined(BOOST_ASIO_HAS_IO_URING) && defined(BOOST_ASIO_DISABLE_EPOLL)
 #include "net/ring.h"
 
+#include <boost/asio/post.hpp>
+#include <cstdlib>
+
+#include "base/log.h"
+
 namespace gateway::net {
 namespace {
 
@@ -9,10 +14,13 @@ RingWaiter nobody{[](RingWaiter& /*waiter*/, int /*result*/) {}};
 
 }  // namespace
 
-// There is always a place: when none is left, take_submission has the kernel take all that lie there.
 io_uring_sqe* Ring::take(RingWaiter& waiter) noexcept {
-  io_uring_sqe* entry = take_submission(ring_);
-  ++taken_beside_asio;
+  io_uring_sqe* entry = next_entry(ring_);
+  if (entry == nullptr) {
+    // Without memory for requests of its own, the kernel cannot even be asked to cancel what waits.
+    log::error("io_uring takes no more submissions");
+    std::abort();
+  }
   entry->user_data = reinterpret_cast<__u64>(&waiter) | not_asios;
   return entry;
 }
@@ -20,6 +28,14 @@ io_uring_sqe* Ring::take(RingWaiter& waiter) noexcept {
 io_uring_sqe* Ring::submit(RingWaiter& waiter) noexcept {
   if (waiting_++ == 0) work_.emplace(io_.get_executor());
   return take(waiter);
+}
+
+// Waiters are told inside Asio's own turn, where it does not see yet what they have posted: the last one's work must not
+// have it end before that has run.
+void Ring::finished() {
+  if (--waiting_ > 0) return;
+  boost::asio::post(io_, [work = std::move(*work_)] {});
+  work_.reset();
 }
 
 void Ring::cancel(RingWaiter& waiter) noexcept {

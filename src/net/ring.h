@@ -21,9 +21,7 @@ class Ring {
 
   /// A submission whose end `waiter` will be told of, and then says finished().
   io_uring_sqe* submit(RingWaiter& waiter) noexcept;
-  void finished() noexcept {
-    if (--waiting_ == 0) work_.reset();
-  }
+  void finished();
   /// Has the waiter told soon, with -ECANCELED unless what it waits for is there.
   void cancel(RingWaiter& waiter) noexcept;
 

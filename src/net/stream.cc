@@ -104,7 +104,13 @@ bool Stream::read_through_layer(bool at_once) {
     case Layer::State::wait_to_read:
     case Layer::State::wait_to_write: break;
   }
-  if (!at_once) start_read();
+  if (at_once) return false;
+  // A cancellation may have come when the wait for this part of a record had ended already.
+  if (cancelled_ || interrupted_) {
+    on_read(asio::error::operation_aborted, 0);
+  } else {
+    start_read();
+  }
   return false;
 }
 
