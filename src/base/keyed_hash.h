@@ -46,8 +46,14 @@ class TableHash {
   static const TableHash& of_process() noexcept { return of_process_; }
 
   [[nodiscard]] Digest operator()(std::string_view text) const noexcept;
-  /// A number for a digest, of which any of the upper bits choose evenly between places.
-  [[nodiscard]] std::uint64_t spread(const Digest& digest) const noexcept { return digest.low * spread_[0] + digest.high * spread_[1]; }
+  /// A number for a digest, of which any bits choose evenly between places.
+  [[nodiscard]] std::uint64_t spread(const Digest& digest) const noexcept {
+    // Texts in a row have digests in a row; the last steps of MurmurHash3 (Appleby) leave nothing of that.
+    std::uint64_t mixed = digest.low * spread_[0] + digest.high * spread_[1];
+    mixed = (mixed ^ mixed >> 33) * 0xff51afd7ed558ccdULL;
+    mixed = (mixed ^ mixed >> 33) * 0xc4ceb9fe1a85ec53ULL;
+    return mixed ^ mixed >> 33;
+  }
 
  private:
   explicit TableHash(const KeyedHash& random);
