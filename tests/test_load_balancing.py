@@ -150,6 +150,13 @@ def test_a_missing_cookie_is_made_and_sticks(gateway, peers, balance):
     assert len(seen) > 1
 
 
+def test_a_cookie_of_the_balancer_stands_beside_those_of_the_service(gateway, upstream, balance):
+    answer = plain(headers=[("Set-Cookie", "a=1"), ("Set-Cookie", "b=2")])
+    balance({"a": upstream(serve(answer))}, hash_on="cookie", hash_on_cookie="session")
+    cookies = gateway.get().headers.all("Set-Cookie")
+    assert [cookie.partition("=")[0] for cookie in cookies] == ["a", "b", "session"]
+
+
 # -- what peers see
 
 def test_hosts_are_the_targets_own(gateway, echo, balance):

@@ -49,7 +49,7 @@ std::string_view new_cookie(Request& request, const entity::Upstream& upstream, 
   char text[Uuid::text_size];
   const std::string_view value = request.head.headers.keep(Uuid::random().write(text));
   // The attribute is spelled as Kong spells it.
-  request.exchange.response_headers.add("Set-Cookie", join(request.arena, {name, "=", value, "; Path=", upstream.cookie_path, "; Same-Site=Lax; HttpOnly"}));
+  request.cookie = join(request.arena, {name, "=", value, "; Path=", upstream.cookie_path, "; Same-Site=Lax; HttpOnly"});
   return value;
 }
 

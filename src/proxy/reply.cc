@@ -51,6 +51,7 @@ std::int64_t milliseconds_between(Steady::time_point from, Steady::time_point to
 
 void filter_headers(Request& request, unsigned& status, http::Headers& headers) {
   headers.set_all(request.exchange.response_headers);
+  if (!request.cookie.empty()) headers.add("Set-Cookie", request.cookie);  // beside the service's own
   for (const Request::Chosen& chosen : request.chosen) {
     if (has(chosen.phases, plugin::Phase::header_filter)) chosen.plugin->header_filter(request.exchange, status, headers);
   }

@@ -44,6 +44,7 @@ struct Request {
   std::optional<router::Match> match;
   const snapshot::Upstream* upstream = nullptr;
   Place place;                           ///< once it is being forwarded
+  std::string_view cookie;               ///< that the client gets, since its balancer hashes by one that it did not send
   const plugin::Chain* chain = nullptr;  ///< of the route and its service; null before routing
 
   /// The plugins that run, as access found them, in order; fixed from then on.
