@@ -8,6 +8,7 @@ import time
 import pytest
 
 from support.upstreams import RawUpstream, plain
+from support.waiting import eventually
 from support.wire import Client, Closed
 
 HOST = b"Host: gw\r\n"
@@ -480,3 +481,23 @@ def test_header_names_with_underscores_do_not_reach_the_origin(world):
     for message in world.seen():
         assert not [n for n in message.headers.names() if "_" in n]
         assert "6.6.6.6" not in message.headers["x-forwarded-for"]
+
+
+def test_a_head_refused_late_is_not_logged_with_what_others_sent(private):
+    gateway = private(nginx_worker_processes=1)
+    other = gateway.client()
+
+    def others():  # the worker has seen what was sent before, and its blocks have gone round
+        assert other.ask(get(b"Cookie: " + b"SECRET;" * 500 + b"\r\n")).status == 404
+
+    head = get(b"User-Agent: " + b"U" * 1500 + b"\r\nX: ")[:-2]
+    with other, gateway.client() as refused:
+        refused.send(head + b"x" * (4096 - len(head)))  # fills a block,
+        others()
+        refused.send(b"y" * 100)  # so that these go to another
+        others()
+        others()
+        refused.send(b"\n")
+        assert refused.answer().status == 400
+    line = eventually(lambda: next((line for line in gateway.log("access.log").splitlines() if " 400 " in line), None), "the line of the refusal")
+    assert "SECRET" not in line, line

@@ -201,10 +201,11 @@ void Headers::replace(const Header& header) {
 
 // Twice as much each time: what there was is left to the arena.
 void Headers::make_room(std::size_t least) {
-  room_ = std::max({least, 2 * room_, std::size_t{4}});
-  auto* const larger = static_cast<Header*>(arena_->allocate(room_ * sizeof(Header), alignof(Header)));
+  const std::size_t room = std::max({least, 2 * room_, std::size_t{4}});
+  auto* const larger = static_cast<Header*>(arena_->allocate(room * sizeof(Header), alignof(Header)));
   if (size_ > 0) std::memcpy(larger, list_, size_ * sizeof(Header));
   list_ = larger;
+  room_ = room;
 }
 
 void Headers::set_all(std::span<const Header> headers) {

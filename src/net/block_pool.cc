@@ -1,5 +1,7 @@
 #include "net/block_pool.h"
 
+#include <sanitizer/asan_interface.h>
+
 #include <cstdlib>
 #include <new>
 
@@ -24,7 +26,10 @@ Block::~Block() {
 
 BlockPool::~BlockPool() {
   for (auto& list : free_) {
-    for (char* data : list) std::free(data);
+    for (char* data : list) {
+      ASAN_UNPOISON_MEMORY_REGION(data, sizes[static_cast<std::size_t>(&list - free_.data())]);
+      std::free(data);
+    }
   }
 }
 
@@ -34,6 +39,7 @@ Block BlockPool::take(std::size_t at_least) {
   if (index < sizes.size() && !free_[index].empty()) {
     char* data = free_[index].back();
     free_[index].pop_back();
+    ASAN_UNPOISON_MEMORY_REGION(data, size);
     return {this, data, size};
   }
   auto* data = static_cast<char*>(std::malloc(size));
@@ -49,6 +55,7 @@ void BlockPool::give(char* data, std::size_t size) noexcept {
   }
   try {
     free_[index].push_back(data);
+    ASAN_POISON_MEMORY_REGION(data, size);  // under AddressSanitizer, who still looks there is caught
   } catch (const std::bad_alloc&) {
     std::free(data);
   }

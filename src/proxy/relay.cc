@@ -103,7 +103,9 @@ bool Relay::any_chosen(plugin::Phase phase) const noexcept {
 }
 
 void Relay::prepare_head() {
-  http::Headers& headers = request_.sent_headers.emplace(std::move(head_.headers));
+  http::Headers& headers = request_.sent_headers.emplace(request_.arena);
+  headers.reserve(head_.headers.size() + 16);  // with those that are added
+  headers.set_all(head_.headers);
   answer_.upgrades = head_.status == 101;
   remove_hop_by_hop(headers, answer_.upgrades);
   // What is left of TE says that the client takes trailers.

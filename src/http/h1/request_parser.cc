@@ -72,12 +72,21 @@ HeadState RequestParser::fail(unsigned status, std::string_view reason) noexcept
   return HeadState::failed;
 }
 
+// What has been read of a head that does not end yet may lie elsewhere when more of it comes, or a refusal is logged.
+void RequestParser::forget(RequestHead& head) noexcept {
+  head.headers.clear();
+  head.method = head.target = head.path = head.query = head.authority = {};
+  head.has_query = false;
+  head.version = Version::http_1_1;
+}
+
 HeadState RequestParser::parse(std::string_view buffer, RequestHead& head) {
   // A TLS client on the plain port never sends a line: do not wait for one.
   if (!buffer.empty() && buffer.front() == 0x16) return fail(400, "TLS on a plain port");
   // Most heads come whole and are good: nobody need look for their ends first. What is wrong with others is found in order.
   if (scanner_.untouched() && take_apart(buffer, head)) return HeadState::complete;
   is_http_ = true;
+  forget(head);
   switch (scanner_.scan(buffer)) {
     case HeadScanner::Found::bare_line_feed: return fail(400, "a line that does not end in CRLF");
     case HeadScanner::Found::incomplete:

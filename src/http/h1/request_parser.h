@@ -30,6 +30,7 @@ class RequestParser {
  private:
   HeadState fail(unsigned status, std::string_view reason) noexcept;
   bool take_apart(std::string_view buffer, RequestHead& head);
+  static void forget(RequestHead& head) noexcept;
   bool request_line(std::string_view line, RequestHead& head);
   bool target(std::string_view line, std::size_t begin, std::size_t end, RequestHead& head);
   bool meaning(RequestHead& head);

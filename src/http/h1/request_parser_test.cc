@@ -46,6 +46,25 @@ TEST(RequestParser, ReadsAHeadThatComesByteByByte) {
   EXPECT_EQ(parser.consumed(), bytes.size());
 }
 
+// Its bytes may have moved since: a refusal that is logged must not look where they were.
+TEST(RequestParser, KeepsNothingOfAHeadThatDoesNotEnd) {
+  const std::string_view part = "GET /a?b HTTP/1.1\r\nHost: a\r\nUser-Agent: b\r\n";
+  for (const std::string_view more : {"", "X: y\n", "X: \n"}) {
+    Arena arena;
+    RequestHead head(arena);
+    const Limits limits;
+    RequestParser parser(limits);
+    {
+      const std::string before(part);
+      ASSERT_EQ(parser.parse(before, head), HeadState::incomplete);
+    }
+    const std::string all = std::string(part) + std::string(more);
+    ASSERT_EQ(parser.parse(all, head), more.empty() ? HeadState::incomplete : HeadState::failed);
+    EXPECT_TRUE(head.headers.empty());
+    for (const std::string_view text : {head.method, head.target, head.path, head.query, head.authority}) EXPECT_TRUE(text.empty());
+  }
+}
+
 TEST(RequestParser, TakesTheAuthorityOfAnAbsoluteTarget) {
   const Parsed parsed("GET http://b/x?y HTTP/1.1\r\nHost: a\r\n\r\n");
   ASSERT_EQ(parsed.state, HeadState::complete);

@@ -14,6 +14,9 @@ bool is_digit(char c) { return c >= '0' && c <= '9'; }
 HeadState ResponseParser::parse(std::string_view buffer, ResponseHead& head, std::string_view method) {
   // Most heads come whole and are good: nobody need look for their ends first.
   if (scanner_.untouched() && take_apart(buffer, head, method)) return HeadState::complete;
+  // Views of what was read so far: it may lie elsewhere when more comes.
+  head.headers.clear();
+  head.reason = {};
   switch (scanner_.scan(buffer)) {
     case HeadScanner::Found::bare_line_feed: return HeadState::failed;
     case HeadScanner::Found::incomplete: return HeadState::incomplete;
