@@ -3,6 +3,7 @@
 #include <charconv>
 #include <cstring>
 
+#include "base/decimal.h"
 #include "http/h1/syntax.h"
 
 namespace gateway::proxy {
@@ -114,20 +115,9 @@ std::string_view write_chunk_size(char* out, std::size_t bytes) noexcept {
 }
 
 std::string_view number(http::Arena& arena, std::int64_t value) {
-  // Latencies, mostly.
-  static constexpr std::string_view pairs =
-      "00010203040506070809101112131415161718192021222324252627282930313233343536373839404142434445464748495051525354555657585960616263646566676869"
-      "707172737475767778798081828384858687888990919293949596979899";
-  if (value >= 0 && value < 100) return pairs.substr(static_cast<std::size_t>(2 * value + (value < 10)), value < 10 ? 1 : 2);
-  constexpr std::size_t most = 20;  // digits, or a sign and digits
+  constexpr std::size_t most = 20;  // a sign and digits
   char* const end = static_cast<char*>(arena.allocate(most, 1)) + most;
-  char* at = end;
-  std::uint64_t left = value < 0 ? 0 - static_cast<std::uint64_t>(value) : static_cast<std::uint64_t>(value);
-  for (; left >= 10; left /= 100) {
-    at -= 2;
-    std::memcpy(at, pairs.data() + 2 * (left % 100), 2);
-  }
-  if (left > 0) *--at = static_cast<char>('0' + left);
+  char* at = write_decimal(end, value < 0 ? 0 - static_cast<std::uint64_t>(value) : static_cast<std::uint64_t>(value));
   if (value < 0) *--at = '-';
   return {at, static_cast<std::size_t>(end - at)};
 }
