@@ -25,15 +25,16 @@ inline io_uring_sqe* next_entry(io_uring* ring) noexcept {
   return entry;
 }
 
-/// How many entries Asio has taken since it last asked how many went out: whoever sent them, it must hear of each.
-inline thread_local unsigned taken_by_asio = 0;
+/// How many entries Asio has taken of this ring since it last asked how many went out: whoever sent them, it must hear of each.
+/// In a field that liburing leaves to later versions, since a thread may have several rings.
+inline unsigned& taken_by_asio(io_uring* ring) noexcept { return ring->pad2; }
 
 /// An entry for Asio. The one of Boost 1.81 sends requests that it wants no answer to (cancellations) with whatever the
 /// entry was last used for as their address, as liburing has not cleared it since 2.2. The answer then ends somebody else's read.
 inline io_uring_sqe* take_submission(io_uring* ring) noexcept {
   io_uring_sqe* entry = next_entry(ring);
   if (entry == nullptr) return nullptr;
-  ++taken_by_asio;
+  ++taken_by_asio(ring);
   io_uring_sqe_set_data(entry, nullptr);
   return entry;
 }
@@ -44,7 +45,7 @@ inline int submit_later(io_uring* ring) noexcept {
   io_uring_sq& queue = ring->sq;
   queue.sqe_head = queue.sqe_tail;
   io_uring_smp_store_release(queue.ktail, queue.sqe_tail);
-  return static_cast<int>(std::exchange(taken_by_asio, 0));
+  return static_cast<int>(std::exchange(taken_by_asio(ring), 0U));
 }
 
 /// Who waits for an answer of the ring, and is not Asio. May go away, or ask for more, when it has been told.
