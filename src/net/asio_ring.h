@@ -3,7 +3,6 @@
 // How Asio uses liburing, in the io_uring flavour: what it calls by these names is ours. Comes before Asio's headers
 // (cmake/asio_pch.h).
 #include <liburing.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -48,9 +47,10 @@ inline int submit_later(io_uring* ring) noexcept {
   return static_cast<int>(std::exchange(taken_by_asio(ring), 0U));
 }
 
-/// Who waits for an answer of the ring, and is not Asio. May go away, or ask for more, when it has been told.
+/// Who waits for an answer of the ring, and is not Asio. May go away, or ask for more, when it has been told
+/// of the last one (flags without IORING_CQE_F_MORE).
 struct RingWaiter {
-  void (*answered)(RingWaiter& waiter, int result);
+  void (*answered)(RingWaiter& waiter, int result, unsigned flags);
 };
 
 /// This thread runs its loop. Afterwards, when Asio clears up, the waiters are gone.
@@ -71,10 +71,11 @@ inline int look_for_completion(io_uring* ring, io_uring_cqe** found, bool& told)
     }
     auto& waiter = *reinterpret_cast<RingWaiter*>(answer.user_data - not_asios);  // NOLINT(performance-no-int-to-ptr): the kernel keeps numbers
     const int result = answer.res;
+    const unsigned flags = answer.flags;
     io_uring_cq_advance(ring, 1);
     if (!loop_runs) continue;
     told = true;
-    waiter.answered(waiter, result);
+    waiter.answered(waiter, result, flags);
   }
 }
 
@@ -95,21 +96,6 @@ inline int wait_for_completion(io_uring* ring, io_uring_cqe** found) {
 
 /// Whether the kernel is 5.19 or newer, as the first ring showed.
 inline std::atomic<bool> newer_kernel{false};
-
-/// We read ahead: trying at once would find nothing nearly always, so the kernel waits first.
-inline void prepare_receive(io_uring_sqe* entry, int socket, void* into, std::size_t room, int flags) noexcept {
-  io_uring_prep_recv(entry, socket, into, room, flags);
-  if (newer_kernel.load(std::memory_order_relaxed)) entry->ioprio |= IORING_RECVSEND_POLL_FIRST;
-}
-
-/// A single piece needs no message header, which the kernel must copy for as long as it waits.
-inline void prepare_send(io_uring_sqe* entry, int socket, const msghdr* message, unsigned flags) noexcept {
-  if (message->msg_iovlen == 1 && message->msg_controllen == 0 && message->msg_name == nullptr) {
-    io_uring_prep_send(entry, socket, message->msg_iov->iov_base, message->msg_iov->iov_len, static_cast<int>(flags | MSG_NOSIGNAL));
-  } else {
-    io_uring_prep_sendmsg(entry, socket, message, flags | MSG_NOSIGNAL);
-  }
-}
 
 /// The ring that this thread made last: Asio keeps it to itself.
 inline thread_local io_uring* newest_ring = nullptr;

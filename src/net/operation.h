@@ -4,6 +4,7 @@
 
 #if defined(BOOST_ASIO_HAS_IO_URING) && defined(BOOST_ASIO_DISABLE_EPOLL)
 #include "net/ring_operation.h"
+#include "net/ring_receiver.h"
 #else
 #include "net/reactor_operation.h"
 #endif

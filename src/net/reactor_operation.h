@@ -33,4 +33,16 @@ class Operation {
   StreamSocket& socket_;
 };
 
+/// What a stream reads by. Here nothing arrives that nobody reads.
+class Receiver : public Operation {
+ public:
+  using Operation::Operation;
+  void allow_multishot() noexcept {}
+  std::size_t take(char* /*into*/, std::size_t /*room*/) noexcept { return 0; }
+  /// Of a reset right behind what was read, it does not tell.
+  [[nodiscard]] bool misses_resets() const noexcept { return true; }
+  [[nodiscard]] bool quiet() const noexcept { return true; }
+  void let_go(Completion /*then*/) noexcept {}
+};
+
 }  // namespace gateway::net

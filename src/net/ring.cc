@@ -3,16 +3,30 @@
 
 #include <boost/asio/post.hpp>
 #include <cstdlib>
+#include <utility>
 
 #include "base/log.h"
+#include "net/arrivals.h"
 
 namespace gateway::net {
 namespace {
 
 // A cancellation has an answer too; nobody waits for it.
-RingWaiter nobody{[](RingWaiter& /*waiter*/, int /*result*/) {}};
+RingWaiter nobody{[](RingWaiter& /*waiter*/, int /*result*/, unsigned /*flags*/) {}};
 
 }  // namespace
+
+Ring::Ring(boost::asio::io_context& io) noexcept : io_(io), ring_(newest_ring) {}
+
+Ring::~Ring() = default;
+
+ArrivalBuffers* Ring::arrival_buffers() noexcept {
+  // Where completions are left until we wait, none comes between two looks at a socket; a kernel that can do that (6.1) has
+  // all that multishot receive needs.
+  const bool able = (ring_->flags & IORING_SETUP_DEFER_TASKRUN) != 0;
+  if (!std::exchange(buffers_asked_for_, true) && able) buffers_ = ArrivalBuffers::make(*ring_);
+  return buffers_.get();
+}
 
 io_uring_sqe* Ring::take(RingWaiter& waiter) noexcept {
   io_uring_sqe* entry = next_entry(ring_);

@@ -30,7 +30,7 @@ class Operation : private RingWaiter {
   enum class Kind : char { receive, send, wait };
 
   io_uring_sqe* begin(Kind kind, Completion then) noexcept;
-  static void answered(RingWaiter& waiter, int result);
+  static void answered(RingWaiter& waiter, int result, unsigned flags);
 
   Ring& ring_;
   StreamSocket& socket_;

@@ -38,7 +38,7 @@ Stream::Stream(Loop& loop, std::size_t block_size)
       second_look_(
           loop.deadlines(), [](void* stream) { static_cast<Stream*>(stream)->look_for_reset(); }, this) {}
 
-Stream::~Stream() { assert(!reading_); }
+Stream::~Stream() { assert(!reading_ && read_.quiet()); }
 
 void Stream::expired(void* owner) noexcept {
   auto& stream = *static_cast<Stream*>(owner);
@@ -65,13 +65,16 @@ void Stream::arm() {
   }
   if (end_ == block_.size()) return;
   if (layer_ && layer_->holds_input() && read_through_layer(true)) return;
+  if (const std::size_t bytes = read_.take(block_.data() + end_, block_.size() - end_); bytes > 0) {
+    end_ += bytes;
+    return;
+  }
   reading_ = true;
-  if constexpr (!on_io_uring) second_look_.set(second_look_after);
+  if (read_.misses_resets()) second_look_.set(second_look_after);
   start_read();
 }
 
 void Stream::start_read() {
-  const auto then = [](void* stream, const error_code& error, std::size_t bytes) { static_cast<Stream*>(stream)->on_read(error, bytes); };
   if constexpr (on_io_uring) {
     if (layer_) {
       const auto look = [](void* owner, const error_code& error, std::size_t) {
@@ -82,7 +85,11 @@ void Stream::start_read() {
       return read_.wait(Layer::State::wait_to_read, {look, this});
     }
   }
-  read_.receive(block_.data() + end_, block_.size() - end_, layer_.get(), {then, this});
+  read_.receive(block_.data() + end_, block_.size() - end_, layer_.get(), whole_read());
+}
+
+Completion Stream::whole_read() noexcept {
+  return {[](void* stream, const error_code& error, std::size_t bytes) { static_cast<Stream*>(stream)->on_read(error, bytes); }, this};
 }
 
 // `at_once`: nobody has been told that a read goes on. False: there was nothing after all.
@@ -114,8 +121,9 @@ bool Stream::read_through_layer(bool at_once) {
   return false;
 }
 
-// The kernel's hint (HintedBuffer) tells of the end of a stream but not of a reset. One that came right behind the last
-// bytes raised no event of its own, and the read that waits now would wait for ever.
+// The kernel's hint of what is left to read (HintedBuffer; the multishot receives of newer kernels go by it too) tells of the
+// end of a stream but not of a reset. One that came right behind the last bytes raised no event of its own, and the read that waits now would wait
+// for ever.
 void Stream::look_for_reset() noexcept {
   if (!reading_) return;
   pollfd socket{socket_.native_handle(), 0, 0};
@@ -293,7 +301,7 @@ void Stream::Write::go_on(const error_code& error, std::size_t bytes) {
 }
 
 Stream::Open::Open(Stream& stream, std::unique_ptr<Layer> layer) noexcept : stream_(stream) {
-  assert(!stream.reading_ && stream.data().empty());
+  assert(!stream.reading_ && stream.read_.quiet() && stream.data().empty());
   stream.layer_ = std::move(layer);
 }
 
@@ -386,7 +394,12 @@ bool Stream::Finish::await_ready() noexcept {
   stream_.write_deadline_.clear();
   stream_.second_look_.clear();
   if (stream_.layer_) stream_.layer_->say_end();
-  if (stream_.reading_) stream_.cancel();
+  if (stream_.reading_) {
+    stream_.cancel();
+  } else if (!stream_.read_.quiet()) {
+    stream_.reading_ = true;
+    stream_.read_.let_go(stream_.whole_read());
+  }
   return !stream_.reading_;
 }
 

@@ -92,6 +92,11 @@ class Stream {
     arm();
   }
 
+  /// Reading shall cost the kernel as little as it can where many small messages come. Never with a layer.
+  void allow_multishot() noexcept {
+    if (!layer_) read_.allow_multishot();
+  }
+
   /// Gives away the block that holds the first `bytes` of data(), so that views into them stay valid;
   /// what follows them moves to a new block. Only when no read is in flight.
   Block take_block(std::size_t bytes);
@@ -198,6 +203,7 @@ class Stream {
 
  private:
   void start_read();
+  Completion whole_read() noexcept;
   bool read_through_layer(bool at_once);
   void on_read(const boost::system::error_code& error, std::size_t bytes);
   [[nodiscard]] boost::system::error_code explain(const boost::system::error_code& error) const noexcept;
@@ -207,7 +213,7 @@ class Stream {
 
   Loop& loop_;
   Socket socket_;
-  Operation read_;
+  Receiver read_;
   Operation write_;
   std::unique_ptr<Layer> layer_;
   std::size_t block_size_;

@@ -33,6 +33,7 @@ H1Client::H1Client(Connection& connection)
       half_closed_(
           worker().loop().deadlines(), [](void* self) { static_cast<H1Client*>(self)->left(); }, this) {
   stream_.observe(this);
+  stream_.allow_multishot();
 }
 
 void H1Client::awaits_upstream() noexcept {

@@ -120,6 +120,7 @@ void Pool::give_back(ConnectionPtr connection) {
   }
   keep_ticket(*connection);
   stream.observe(connection.get());
+  stream.allow_multishot();
   stream.read_ahead();
   list.push_back(std::move(connection));
 }
