@@ -30,9 +30,9 @@ bench: ## beside nginx and HAProxy: CPU per request, TLS, HTTP/2, bodies, WebSoc
 	@bench/protocols
 	@bench/memory
 
-asan: ## unit and end-to-end tests under ASan and UBSan
+asan: ## unit and end-to-end tests under ASan and UBSan, on both event loops
 	@scripts/install test
-	@scripts/test unit e2e-asan
+	@scripts/test unit e2e-asan e2e-asan-uring
 
 tsan: ## unit and end-to-end tests under TSan
 	@scripts/install test
