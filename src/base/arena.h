@@ -25,7 +25,7 @@ class Arena final : public std::pmr::memory_resource {
     if (begin > end_ || size > end_ - begin) [[unlikely]]
       return allocate_in_a_block(size, alignment);
     at_ = begin + size;
-    return reinterpret_cast<void*>(begin);
+    return reinterpret_cast<void*>(begin);  // NOLINT(performance-no-int-to-ptr)
   }
 
  private:

@@ -158,7 +158,7 @@ class Headers {
   // Of a name the gateway does not know: by its length and two letters of its end, where names in families differ.
   static constexpr std::uint64_t mark(std::string_view name) noexcept {
     if (name.empty()) return 0;
-    const auto letter = [name](std::size_t i) { return static_cast<unsigned char>(name[i]) | 0x20U; };
+    const auto letter = [name](std::size_t i) { return std::size_t{static_cast<unsigned char>(name[i])} | 0x20U; };
     return std::uint64_t{1} << ((name.size() * 11 + letter(name.size() * 3 / 4) * 5 + letter(name.size() - 1)) % 64);
   }
   void note(Name id, std::string_view name) noexcept {

@@ -24,7 +24,7 @@ class Captures {
   // Most routes have no regular expression: only the groups that there are get written and copied.
   Captures() noexcept {}  // NOLINT(cppcoreguidelines-pro-type-member-init)
   Captures(const Captures& other) noexcept { *this = other; }
-  Captures& operator=(const Captures& other) noexcept {
+  Captures& operator=(const Captures& other) noexcept {  // NOLINT(bugprone-unhandled-self-assignment): copies what is there onto itself
     regex_ = other.regex_;
     count_ = other.count_;
     std::copy_n(other.groups_.begin(), count_, groups_.begin());

@@ -43,7 +43,7 @@ class LogFile {
 /// Collects the lines of one worker, to write many at once. Owner's thread only.
 class LogBuffer {
  public:
-  static constexpr std::size_t flush_at = 64 * 1024;
+  static constexpr std::size_t flush_at = std::size_t{64} * 1024;
 
   explicit LogBuffer(LogFile& file);
   ~LogBuffer() { flush(); }
