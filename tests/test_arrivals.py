@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from support.upstreams import hashing, plain, serve
+from support.upstreams import hashing, name_of_target, plain, serve
 from support.waiting import eventually
 from support.wire import chunks, get, request_bytes
 
@@ -18,6 +18,18 @@ SIZES = [0, 1, 100, *(size + off for size in (2 * KIB, 4 * KIB, 8 * KIB, 16 * KI
 @pytest.fixture
 def single(private):
     return private(nginx_worker_processes=1)
+
+
+def held(which="/"):
+    """An answer to serve() that names the target, and what those wait for whose target begins so."""
+    proceed = threading.Event()
+
+    def answer(message):
+        if message.target.startswith(which):
+            proceed.wait(60)
+        return name_of_target(message)
+
+    return proceed, answer
 
 
 @pytest.mark.parametrize("framing", ["length", "chunked"])
@@ -55,12 +67,7 @@ def test_answers_of_every_size_arrive_whole_from_one_connection(single, upstream
 
 @pytest.mark.parametrize("size", [10, 1500, 5000])
 def test_requests_sent_ahead_are_all_answered_in_order(single, upstream, size):
-    proceed = threading.Event()
-
-    def answer(message):
-        proceed.wait(30)
-        return plain(message.target.encode())
-
+    proceed, answer = held()
     origin = upstream(serve(answer))
     single.route(origin)
     requests = [get(f"/{number}", f"X-Filling: {'f' * size}") for number in range(300)]
@@ -75,13 +82,7 @@ def test_requests_sent_ahead_are_all_answered_in_order(single, upstream, size):
 
 
 def test_many_who_send_ahead_leave_room_for_others(single, upstream):
-    proceed = threading.Event()
-
-    def answer(message):
-        if message.target.startswith("/held"):
-            proceed.wait(60)
-        return plain(message.target.encode())
-
+    proceed, answer = held("/held")
     origin = upstream(serve(answer))
     single.route(origin)
     ahead = get("/ahead", f"X-Filling: {'f' * 1500}")
@@ -107,12 +108,7 @@ def test_many_who_send_ahead_leave_room_for_others(single, upstream):
 
 
 def test_who_leaves_with_something_unread_is_let_go(single, upstream):
-    proceed = threading.Event()
-
-    def answer(message):
-        proceed.wait(30)
-        return plain(message.target.encode())
-
+    proceed, answer = held()
     origin = upstream(serve(answer))
     single.route(origin)
     clients = [single.client() for _ in range(600)]

@@ -122,8 +122,8 @@ bool Stream::read_through_layer(bool at_once) {
 }
 
 // The kernel's hint of what is left to read (HintedBuffer; the multishot receives of newer kernels go by it too) tells of the
-// end of a stream but not of a reset. One that came right behind the last bytes raised no event of its own, and the read that waits now would wait
-// for ever.
+// end of a stream but not of a reset. One that came right behind the last bytes raised no event of its own, and the read that
+// waits now would wait for ever.
 void Stream::look_for_reset() noexcept {
   if (!reading_) return;
   pollfd socket{socket_.native_handle(), 0, 0};
