@@ -19,7 +19,7 @@ namespace gateway::plugin {
 using Instance = std::shared_ptr<const Plugin>;
 
 /// Rows that name a consumer and nothing else, of one plugin.
-using ConsumerRows = SharedMap<Uuid, Instance, 64>;
+using ConsumerRows = SharedMap<Uuid, Instance>;
 
 /// One plugin's configurations for one (route, service), by whom they apply to. Exactly one runs.
 /// Order: Kong 3.9 plugin precedence, route+service+consumer down to global.

@@ -1,30 +1,20 @@
 #pragma once
 
 #include <array>
-#include <bitset>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <utility>
 #include <vector>
 
+#include "base/shared_parts.h"
+
 namespace gateway::router {
 
-/// From a well mixed 64-bit hash to a non-zero word: SharedMap's bargain (copies share shards, a change copies
-/// one; one writer, readers on any thread) with open addressing, so that a look-up touches one cache line of
-/// entries. Worth its own type because the router asks several times per request, mostly for what is not there.
+/// From a well mixed 64-bit hash to a non-zero word: SharedMap's bargain (see SharedParts) with open addressing, so that
+/// a look-up touches one cache line of entries. Worth its own type because the router asks several times per request,
+/// mostly for what is not there.
 class FlatIndex {
  public:
-  FlatIndex() = default;
-  FlatIndex(const FlatIndex& other) : views_(other.views_), shards_(other.shards_) { other.owned_.reset(); }
-  FlatIndex& operator=(const FlatIndex& other) {
-    views_ = other.views_;
-    shards_ = other.shards_;
-    owned_.reset();
-    other.owned_.reset();
-    return *this;
-  }
-
   /// Zero when absent.
   [[nodiscard]] std::uint64_t find(std::uint64_t key) const noexcept {
     const View view = views_[number(key)];
@@ -37,7 +27,7 @@ class FlatIndex {
 
   /// `value` must not be zero.
   void set(std::uint64_t key, std::uint64_t value) {
-    Shard& shard = own(number(key));
+    Shard& shard = shards_.own(number(key));
     // At most half full: runs stay short and a search always meets an empty slot.
     if ((shard.used + 1) * 2 > shard.slots.size()) grow(shard);
     if (place(shard.slots, key, value)) ++shard.used;
@@ -46,7 +36,7 @@ class FlatIndex {
 
   void erase(std::uint64_t key) {
     if (find(key) == 0) return;
-    Shard& shard = own(number(key));
+    Shard& shard = shards_.own(number(key));
     const std::size_t mask = shard.slots.size() - 1;
     std::size_t hole = key & mask;
     while (shard.slots[hole].key != key) hole = (hole + 1) & mask;
@@ -97,18 +87,8 @@ class FlatIndex {
     shard.slots = std::move(larger);
   }
 
-  Shard& own(std::size_t number) {
-    std::shared_ptr<Shard>& shard = shards_[number];
-    if (!owned_.test(number)) {
-      shard = shard ? std::make_shared<Shard>(*shard) : std::make_shared<Shard>();
-      owned_.set(number);
-    }
-    return *shard;
-  }
-
   std::array<View, shard_count> views_{};  // of the shards: what readers need, one step nearer
-  std::array<std::shared_ptr<Shard>, shard_count> shards_{};
-  mutable std::bitset<shard_count> owned_{};  // as in SharedMap: copying disowns both sides
+  SharedParts<Shard, 16, shard_count / 16> shards_;
 };
 
 }  // namespace gateway::router

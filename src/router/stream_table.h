@@ -60,8 +60,8 @@ class StreamTable {
   void unfile(std::uint64_t key, const Compiled& route);
 
   Flavour flavour_;
-  SharedMap<std::uint64_t, std::shared_ptr<const Bin>, 64, Identity> bins_;
-  SharedMap<Uuid, std::shared_ptr<const Compiled>, 64> routes_;  // keeps alive what the bins point to
+  SharedMap<std::uint64_t, std::shared_ptr<const Bin>, Identity> bins_;
+  SharedMap<Uuid, std::shared_ptr<const Compiled>> routes_;  // keeps alive what the bins point to
 };
 
 }  // namespace gateway::router

@@ -70,11 +70,11 @@ class Table {
   Flavour flavour_;
   FlatIndex hosts_;  // host key -> summary of its lanes, see table.cc
   FlatIndex bins_;   // entry key -> the only entry, or a mark that there is a crowd
-  SharedMap<std::uint64_t, std::shared_ptr<const Lanes>, 512, Identity> lanes_;
-  SharedMap<std::uint64_t, std::shared_ptr<const Crowd>, 64, Identity> crowds_;
-  SharedMap<Uuid, std::shared_ptr<const CompiledRoute>> routes_;         // keeps alive what the others point to
-  SharedMap<std::uint64_t, std::uint32_t, 512, Identity> header_names_;  // that entries are filed under, and how many
-  Lengths suffixes_;                                                     // of wildcard hosts
+  SharedMap<std::uint64_t, std::shared_ptr<const Lanes>, Identity> lanes_;
+  SharedMap<std::uint64_t, std::shared_ptr<const Crowd>, Identity> crowds_;
+  SharedMap<Uuid, std::shared_ptr<const CompiledRoute>> routes_;    // keeps alive what the others point to
+  SharedMap<std::uint64_t, std::uint32_t, Identity> header_names_;  // that entries are filed under, and how many
+  Lengths suffixes_;                                                // of wildcard hosts
   Lengths prefixes_;
   std::size_t with_port_ = 0;  // entries of which the host names a port
 };

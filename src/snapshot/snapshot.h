@@ -40,13 +40,13 @@ struct Upstream {
 struct Snapshot {
   std::uint64_t version = 0;
   router::Table routes;
-  SharedMap<Uuid, std::shared_ptr<const Upstream>> upstreams;                         ///< by service id
-  plugin::Chains chains;                                                              ///< of requests
-  tls::ServerNames server_names{};                                                    ///< which certificate a client gets
-  SharedMap<Uuid, tls::ServerCertificatePtr> certificates{};                          ///< by id, for what upstreams are shown
-  SharedMap<Uuid, tls::X509Ptr, 64> ca_certificates{};                                ///< by id, for what upstreams have to show
-  SharedMap<std::string, std::shared_ptr<const upstream::Balancer>, 64> balancers{};  ///< by name of the upstream
-  router::StreamTable streams{};                                                      ///< routes of tcp, tls, tls_passthrough and udp
+  SharedMap<Uuid, std::shared_ptr<const Upstream>> upstreams;                     ///< by service id
+  plugin::Chains chains;                                                          ///< of requests
+  tls::ServerNames server_names{};                                                ///< which certificate a client gets
+  SharedMap<Uuid, tls::ServerCertificatePtr> certificates{};                      ///< by id, for what upstreams are shown
+  SharedMap<Uuid, tls::X509Ptr> ca_certificates{};                                ///< by id, for what upstreams have to show
+  SharedMap<std::string, std::shared_ptr<const upstream::Balancer>> balancers{};  ///< by name of the upstream
+  router::StreamTable streams{};                                                  ///< routes of tcp, tls, tls_passthrough and udp
   plugin::Chains stream_chains{};
 };
 

@@ -35,7 +35,7 @@ class ServerNames {
   };
   [[nodiscard]] const ServerCertificate* at(std::string_view name) const noexcept;
 
-  SharedMap<std::string, ServerCertificatePtr, 512, Hash> names_;
+  SharedMap<std::string, ServerCertificatePtr, Hash> names_;
 };
 
 }  // namespace gateway::tls
