@@ -41,7 +41,7 @@ class BodySource {
 /// Errors of next() and read_all(): those of its source.
 class RequestBody final : public plugin::BodyReader {
  public:
-  explicit RequestBody(http::Arena& arena) : arena_(arena), trailers_(arena) {}
+  explicit RequestBody(http::Arena& arena) : trailers_(arena) {}
 
   /// Without a body, or with one that is all here.
   void begin(const http::Framing& framing, std::string_view whole);
@@ -83,7 +83,6 @@ class RequestBody final : public plugin::BodyReader {
   [[nodiscard]] bool started() const noexcept { return started_; }
 
  private:
-  http::Arena& arena_;
   http::Framing framing_;
   BodySource* source_ = nullptr;
   std::string_view piece_;

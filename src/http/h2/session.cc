@@ -31,9 +31,6 @@ constexpr std::size_t large_read = 16384;
 // Frames that wait to be sent, for each stream and in all: more are waiting only when the other side asks and does not read.
 constexpr std::size_t frames_per_stream = 8;
 constexpr std::size_t frames_in_all = 1000;
-// What we compress heads against. An entry of a few bytes takes some two hundred of memory, for as long as the connection lives.
-constexpr std::size_t answer_table_bytes = 2048;
-constexpr std::size_t request_table_bytes = 4096;
 constexpr std::int32_t connection_window = 16 << 20;
 // After the first GOAWAY: what the client sent before it knew is still answered.
 constexpr std::chrono::milliseconds goodbye_after{1000};
