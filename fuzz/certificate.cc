@@ -7,7 +7,7 @@
 #include "entity/types.h"
 #include "tls/server_names.h"
 
-using gateway::schema::Json;
+using gateway::Json;
 namespace entity = gateway::entity;
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

@@ -11,7 +11,7 @@
 #include "entity/upstream.h"
 #include "schema/document.h"
 
-using gateway::schema::Json;
+using gateway::Json;
 namespace entity = gateway::entity;
 
 namespace {
@@ -36,8 +36,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   static const entity::TypePtr consumers = entity::consumers_type();
   static const entity::TypePtr upstreams = entity::upstreams_type();
   static const entity::TypePtr targets = entity::targets_type();
-  const auto shallow = [](int depth, Json::parse_event_t, Json&) { return depth < 64; };
-  const Json document = Json::parse(data, data + size, shallow, false);
+  const Json document = gateway::parse_json({reinterpret_cast<const char*>(data), size}, 64);
   if (!document.is_object()) return 0;
   check<entity::Service>(*services, document);
   check<entity::Route>(*routes, document);

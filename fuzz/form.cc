@@ -24,7 +24,7 @@ void read(std::string_view type, std::string_view body) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   if (const auto arguments = gateway::schema::decode_urlencoded(text)) {
-    const gateway::schema::Json document = gateway::schema::document_of(*arguments);
+    const gateway::Json document = gateway::schema::document_of(*arguments);
     if (!document.is_object()) std::abort();
   }
   read("application/x-www-form-urlencoded", text);

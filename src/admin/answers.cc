@@ -16,13 +16,11 @@ http::Reply error_object(unsigned status, int code, std::string_view name, std::
 
 }  // namespace
 
-std::string text_of(const Json& document) { return document.dump(-1, ' ', false, Json::error_handler_t::replace); }
-
 http::Reply json_reply(unsigned status, const Json& body) {
   http::Reply reply;
   reply.status = status;
   reply.content_type = "application/json; charset=utf-8";
-  reply.body = text_of(body);
+  reply.body = write_json(body);
   return reply;
 }
 

@@ -32,7 +32,4 @@ namespace gateway::admin {
 /// Of a write of `type` that the store would not do.
 [[nodiscard]] http::Reply refused(const store::Refusal& refusal, std::string_view type);
 
-/// A document as text; bytes that are not UTF-8 are replaced, not thrown at.
-[[nodiscard]] std::string text_of(const Json& document);
-
 }  // namespace gateway::admin

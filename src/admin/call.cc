@@ -22,13 +22,6 @@ Unreadable unsupported() {
   return {std::move(reply)};
 }
 
-std::optional<Json> parse_json(std::string_view text) {
-  const auto limit = [](int depth, Json::parse_event_t, Json&) { return depth <= max_json_depth; };
-  Json document = Json::parse(text, limit, false);
-  if (document.is_discarded()) return std::nullopt;
-  return document;
-}
-
 bool has_prefix(std::string_view text, std::string_view prefix) {
   return text.size() >= prefix.size() && http::equals_ignoring_case(text.substr(0, prefix.size()), prefix);
 }
@@ -101,9 +94,8 @@ std::optional<Json> decode_multipart(std::string_view content_type, std::string_
     if (!parse_part(body.substr(0, at), part)) return std::nullopt;
     Json value = std::string(part.content);
     if (has_prefix(part.content_type, "application/json")) {
-      std::optional<Json> parsed = parse_json(part.content);
-      if (!parsed) return std::nullopt;
-      value = std::move(*parsed);
+      value = parse_json(part.content, max_json_depth);
+      if (value.is_discarded()) return std::nullopt;
     }
     parts.emplace_back(std::move(part.name), std::move(value));
     at += 2;
@@ -119,9 +111,9 @@ std::optional<Unreadable> read_body(const http::RequestHead& head, std::string_v
     return unsupported();
   }
   if (has_prefix(type->value, "application/json")) {
-    std::optional<Json> document = parse_json(body);
-    if (!document) return Unreadable{message(400, "Cannot parse JSON body")};
-    call.body = std::move(*document);
+    Json document = parse_json(body, max_json_depth);
+    if (document.is_discarded()) return Unreadable{message(400, "Cannot parse JSON body")};
+    call.body = std::move(document);
     return std::nullopt;
   }
   call.body_is_text = true;

@@ -1,17 +1,15 @@
 #pragma once
 
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
+#include "base/json.h"
 
 #include "http/message.h"
 #include "schema/form.h"
 
 namespace gateway::admin {
-
-using Json = nlohmann::json;
 
 /// A request to the Admin API, taken apart.
 struct Call {

@@ -35,7 +35,7 @@ Json old_plugin(const Json& row) {
 
 Reply with_old_plugin(Reply reply) {
   if (reply.status >= 300 || reply.body.empty()) return in_old_words(std::move(reply));
-  return json_reply(reply.status, old_plugin(Json::parse(reply.body)));
+  return json_reply(reply.status, old_plugin(parse_json(reply.body)));
 }
 
 std::string_view trimmed(std::string_view text) {
@@ -68,7 +68,7 @@ void split_lists(const schema::Record& record, Json& config) {
 void take_time(Json& body, const char* name) {
   const auto given = body.find(name);
   if (given == body.end()) return;
-  const std::string text = given->is_string() ? given->get<std::string>() : text_of(*given);
+  const std::string text = given->is_string() ? given->get<std::string>() : write_json(*given);
   double milliseconds = 0;
   const auto parsed = std::from_chars(text.data(), text.data() + text.size(), milliseconds);
   if (parsed.ec == std::errc() && parsed.ptr == text.data() + text.size()) *given = std::floor(milliseconds / 1000);
@@ -106,7 +106,7 @@ Json immutable_complaints(const Json& given, const Json& shown) {
   Json errors = Json::object();
   for (const char* name : {"id", "created_at"}) {
     if (!given.contains(name) || given[name].is_null()) continue;
-    const auto text = [](const Json& value) { return value.is_string() ? value.get<std::string>() : text_of(value); };
+    const auto text = [](const Json& value) { return value.is_string() ? value.get<std::string>() : write_json(value); };
     if (text(given[name]) != text(shown[name])) errors[name] = std::string(name) + " cannot be updated";
   }
   return errors;

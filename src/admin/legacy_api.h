@@ -1,11 +1,9 @@
 #pragma once
 
-#include <nlohmann/json.hpp>
 #include <string>
+#include "base/json.h"
 
 namespace gateway::admin {
-
-using Json = nlohmann::json;
 
 /// An `api` of the 0.9 and 0.10 generations is a view onto one service and one route that share its id.
 struct LegacyApi {

@@ -34,7 +34,7 @@ void LegacyList::offer(const Uuid& id, Json shown) {
   const bool wanted = std::all_of(filters_.items().begin(), filters_.items().end(), [&](const auto& filter) {
     const auto value = shown.find(filter.key());
     if (value == shown.end()) return false;
-    return (value->is_string() ? *value : Json(text_of(*value))) == filter.value();
+    return (value->is_string() ? *value : Json(write_json(*value))) == filter.value();
   });
   if (!wanted) return;
   ++total_;

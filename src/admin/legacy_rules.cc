@@ -1,5 +1,7 @@
 #include "admin/legacy_rules.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <optional>
 #include <string>
@@ -87,11 +89,11 @@ void check_list(const Json& given, const char* name, const std::string& element,
   const Json* list = value_of(given, name);
   if (list == nullptr) return;
   if (!list->is_array()) {
-    errors[name] = std::string(name) + " is not an array";
+    errors[name] = fmt::format("{} is not an array", name);
     return;
   }
   for (const Json& each : *list) {
-    const std::string text = each.is_string() ? each.get<std::string>() : each.dump();
+    const std::string text = each.is_string() ? each.get<std::string>() : write_json(each);
     const std::optional<Fault> fault = text.empty() ? Fault{element + " is empty"} : find_fault(text);
     if (!fault) continue;
     errors[name] = element + " with value '" + text + "' is invalid: " + fault->what;

@@ -1,10 +1,8 @@
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include "base/json.h"
 
 namespace gateway::admin {
-
-using Json = nlohmann::json;
 
 /// What the 0.9 and 0.10 generations refused about the fields of an `api` that are given, in their words, field to
 /// text. Fields that are absent or null are fine here; whether they may be is another question.

@@ -66,7 +66,7 @@ Json already_exists(const Json& fields) {
 
 http::Reply in_old_words(http::Reply reply) {
   if (reply.status < 400 || reply.status >= 500) return reply;
-  const Json body = Json::parse(reply.body, nullptr, false);
+  const Json body = parse_json(reply.body);
   if (!body.is_object() || !body.contains("code")) return reply;
   const Json fields = body.value("fields", Json::object());
   switch (body.value("code", 0)) {

@@ -2,7 +2,7 @@
 
 #include <openssl/evp.h>
 
-#include <nlohmann/json.hpp>
+#include "base/json.h"
 
 namespace gateway::admin {
 namespace {
@@ -40,7 +40,7 @@ std::optional<Uuid> read_offset(std::string_view token, std::string& why) {
     why = "bad base64 encoding";
     return std::nullopt;
   }
-  const nlohmann::json key = nlohmann::json::parse(*text, nullptr, false);
+  const nlohmann::json key = parse_json(*text);
   if (!key.is_array() || key.size() != 1 || !key[0].is_string() || !Uuid::parse(key[0].get_ref<const std::string&>())) {
     why = "bad json encoding";
     return std::nullopt;

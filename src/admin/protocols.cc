@@ -7,8 +7,6 @@
 namespace gateway::admin {
 namespace {
 
-using store::Json;
-
 constexpr std::size_t max_page = 1000;
 
 std::optional<Uuid> id_in(const Json& id) { return id.is_string() ? Uuid::parse(id.get_ref<const std::string&>()) : std::nullopt; }

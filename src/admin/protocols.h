@@ -18,11 +18,10 @@ class Protocols {
   explicit Protocols(Context& context) : context_(context) {}
 
   /// Before a row is written: the refusal, or nullopt.
-  Task<std::optional<http::Reply>> check(const entity::Type& type, const store::Json& document);
+  Task<std::optional<http::Reply>> check(const entity::Type& type, const Json& document);
 
  private:
   using Reply = http::Reply;
-  using Json = store::Json;
 
   Task<std::optional<Reply>> check_plugin(const Json& document);
   Task<std::optional<Reply>> check_route(const Json& document);

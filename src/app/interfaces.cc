@@ -138,7 +138,7 @@ Task<http::Reply> Node::status_of(const http::ServerRequest& request) {
   std::string_view path = request.head.path;
   while (path.size() > 1 && path.ends_with('/')) path.remove_suffix(1);
   if (path == "/status/ready" && request.head.method == "POST") {
-    const nlohmann::json body = nlohmann::json::parse(request.body, nullptr, false);
+    const nlohmann::json body = parse_json(request.body);
     const bool wanted = body.is_object() && body.value("status", nlohmann::json()) == "draining";
     draining_ = draining_ || wanted;
     co_return wanted ? admin::no_content() : admin::message(400, "Bad request");

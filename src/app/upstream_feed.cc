@@ -22,7 +22,7 @@ Status load_upstreams(store::Store& store, const entity::Catalog& catalog, upstr
     for (bool more = true; more;) {
       Result<store::Page> page = store.page(type, request);
       if (!page) return page.error();
-      for (store::Json& row : page->rows) {
+      for (Json& row : page->rows) {
         store::Change change;
         change.entity = name;
         change.after = std::move(row);

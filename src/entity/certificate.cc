@@ -4,7 +4,7 @@
 #include <openssl/evp.h>
 #include <openssl/x509v3.h>
 
-#include <nlohmann/json.hpp>
+#include "base/json.h"
 
 #include "base/pem.h"
 #include "entity/fields.h"
@@ -14,7 +14,6 @@ namespace gateway::entity {
 namespace {
 
 using schema::Check;
-using schema::Json;
 
 std::optional<Json> certificate_rule(const Json& value) {
   const auto read = read_certificates(value.get_ref<const std::string&>());

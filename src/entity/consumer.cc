@@ -1,6 +1,6 @@
 #include "entity/consumer.h"
 
-#include <nlohmann/json.hpp>
+#include "base/json.h"
 
 #include "entity/fields.h"
 #include "entity/types.h"

@@ -28,9 +28,9 @@ using schema::Record;
 /// For plugins that cannot be bound to a consumer.
 [[nodiscard]] Record::Named no_consumer();
 
-extern const std::vector<schema::Json> all_protocols;
+extern const std::vector<Json> all_protocols;
 /// Of Kong's enterprise edition: taken, but not shown in /schemas, which clients compare with that of the open one.
-extern const std::vector<schema::Json> websocket_names;
+extern const std::vector<Json> websocket_names;
 
 /// nullopt, or what is wrong with the percent escapes of a path.
 [[nodiscard]] std::optional<std::string> escape_complaint(std::string_view path);

@@ -8,8 +8,6 @@
 namespace gateway::entity {
 namespace {
 
-using schema::Json;
-
 Field bound_to(const char* collection) { return schema::foreign(collection).on_delete_cascade().default_value(nullptr); }
 
 Record base_record() {

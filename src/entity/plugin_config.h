@@ -1,9 +1,9 @@
 #pragma once
 
 #include <cstdint>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include "base/json.h"
 
 #include "base/uuid.h"
 #include "entity/route.h"

@@ -15,7 +15,6 @@ namespace gateway::entity {
 namespace {
 
 using schema::Check;
-using schema::Json;
 
 bool is_upper_word(std::string_view text) {
   return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) { return c >= 'A' && c <= 'Z'; });
@@ -289,7 +288,7 @@ Route Route::from_json(const nlohmann::json& document) {
   route.request_buffering = document.value("request_buffering", true);
   route.response_buffering = document.value("response_buffering", true);
   route.path_handling = is_set(document, "path_handling") && document["path_handling"] == "v1" ? PathHandling::v1 : PathHandling::v0;
-  route.document = document.dump();
+  route.document = write_json(document);
   if (is_set(document, "service")) route.service = Uuid::parse(document["service"].value("id", ""));
   return route;
 }

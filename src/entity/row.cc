@@ -8,7 +8,6 @@
 namespace gateway::entity {
 namespace {
 
-using schema::Json;
 using schema::Record;
 
 constexpr std::size_t generated_key_length = 32;

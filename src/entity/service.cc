@@ -9,7 +9,6 @@ namespace gateway::entity {
 namespace {
 
 using schema::Check;
-using schema::Json;
 
 // `url` is a shorthand for four fields, and wins over them (Kong 3.9, services).
 Json take_url(Json& document) {
@@ -159,7 +158,7 @@ Service Service::from_json(const nlohmann::json& document) {
   }
   Json shown = document;
   if (shown.value("http2", Json()).is_null()) shown.erase("http2");  // a field of ours, seen where it is used
-  service.document = shown.dump();
+  service.document = write_json(shown);
   return service;
 }
 

@@ -12,8 +12,6 @@
 namespace gateway::entity {
 namespace {
 
-using schema::Json;
-
 constexpr std::uint16_t default_port = 8000;
 
 std::optional<std::uint16_t> port_of(std::string_view digits) {

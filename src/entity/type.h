@@ -2,10 +2,10 @@
 
 #include <functional>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 #include <vector>
+#include "base/json.h"
 
 namespace gateway::schema {
 class Record;

@@ -11,7 +11,6 @@ namespace gateway::entity {
 namespace {
 
 using schema::Check;
-using schema::Json;
 
 const std::vector<Json> hash_inputs = {"none", "consumer", "ip", "header", "cookie", "path", "query_arg", "uri_capture"};
 const Json good_statuses = {200, 201, 202, 203, 204, 205, 206, 207, 208, 226, 300, 301, 302, 303, 304, 305, 306, 307, 308};

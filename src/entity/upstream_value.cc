@@ -1,7 +1,7 @@
 // How a row becomes an Upstream.
 
 #include <cmath>
-#include <nlohmann/json.hpp>
+#include "base/json.h"
 
 #include "entity/upstream.h"
 
@@ -9,7 +9,6 @@ namespace gateway::entity {
 namespace {
 
 using std::chrono::milliseconds;
-using Json = nlohmann::json;
 
 // A part of a document with what it says of its members; whoever does not say gets the default.
 class Part {

@@ -59,8 +59,8 @@ json request_of(const Record& record) {
 // What both kinds of record say in the same words.
 void add_place(json& out, const entity::Route* route, const entity::Service* service, std::span<const Try> tries) {
   if (!tries.empty()) out["tries"] = tries_of(tries);
-  if (route != nullptr) out["route"] = json::parse(route->document, nullptr, false);
-  if (service != nullptr) out["service"] = json::parse(service->document, nullptr, false);
+  if (route != nullptr) out["route"] = parse_json(route->document);
+  if (service != nullptr) out["service"] = parse_json(service->document);
   out["workspace"] = "";
   out["workspace_name"] = "default";
 }

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include "base/json.h"
 
 #include "plugin/exchange.h"
 #include "plugin/stream_session.h"

@@ -1,6 +1,6 @@
 #include "plugin/request_json.h"
 
-#include <nlohmann/json.hpp>
+#include "base/json.h"
 
 #include "base/ascii.h"
 #include "plugin/arguments.h"
@@ -54,13 +54,8 @@ std::optional<json> body_json(std::string_view content_type, std::string_view bo
 }
 
 std::optional<json> parse_body(std::string_view body) {
-  bool too_deep = false;
-  const auto shallow = [&](int depth, json::parse_event_t, json&) {
-    too_deep |= depth > max_depth;
-    return !too_deep;
-  };
-  json document = json::parse(body, shallow, false);
-  if (document.is_discarded() || too_deep) return std::nullopt;
+  json document = parse_json(body, max_depth);
+  if (document.is_discarded()) return std::nullopt;
   return document;
 }
 

@@ -4,10 +4,10 @@
 
 #include <map>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>
+#include "base/json.h"
 
 #include "base/blocking_pool.h"
 #include "plugin/local_counters.h"

@@ -90,7 +90,7 @@ void coerce_value(const Field& field, Json& value) {
 std::string indented(const Json& tree, unsigned depth) {
   if (tree.is_string()) return '"' + tree.get<std::string>() + '"';
   if (tree.is_null()) return "nil";
-  if (!tree.is_structured()) return tree.dump();
+  if (!tree.is_structured()) return write_json(tree);
   const std::string margin(2 * (depth + 1), ' ');
   std::string out = "{\n";
   bool first = true;
@@ -164,9 +164,9 @@ Json resolve_aliases(const Record& record, Json& document) {
     if (!place.is_null() && !value.is_null() && place != value) {
       std::string where;
       for (const std::string& part : alias.path) where += (where.empty() ? "" : ".") + part;
-      errors[alias.name] =
-          fmt::format("both deprecated and new field are used but their values mismatch: {} = {} vs {} = {}", alias.name,
-                      value.is_string() ? value.get<std::string>() : value.dump(), where, place.is_string() ? place.get<std::string>() : place.dump());
+      errors[alias.name] = fmt::format("both deprecated and new field are used but their values mismatch: {} = {} vs {} = {}", alias.name,
+                                       value.is_string() ? value.get<std::string>() : write_json(value), where,
+                                       place.is_string() ? place.get<std::string>() : write_json(place));
       continue;
     }
     if (!value.is_null() || place.is_null()) place = value;
@@ -235,7 +235,7 @@ std::string summary(const Json& complaints) {
 
 std::string print_key(const Json& key) {
   if (key.is_string()) return '"' + key.get<std::string>() + '"';
-  if (!key.is_object()) return key.dump();
+  if (!key.is_object()) return write_json(key);
   std::string out = "{";
   for (const auto& [name, value] : key.items()) {
     if (out.size() > 1) out += ',';

@@ -20,7 +20,7 @@ std::string shown(const Json& value) {
   if (value.is_string()) return value.get<std::string>();
   if (value.is_null()) return "null";
   if (value.is_number()) return shown(value.get<double>());
-  return value.dump();
+  return write_json(value);
 }
 
 std::string listed(const std::vector<Json>& values) {
@@ -58,6 +58,13 @@ Json described(const Pattern& pattern) {
 }
 
 }  // namespace
+
+Field::Field(Type type) : type_(type) {}
+Field::Field(const Field&) = default;
+Field::Field(Field&&) noexcept = default;
+Field& Field::operator=(const Field&) = default;
+Field& Field::operator=(Field&&) noexcept = default;
+Field::~Field() = default;
 
 Field array_of(Field elements) {
   Field field(Type::array);

@@ -3,16 +3,14 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
+#include "base/json.h"
 
 namespace gateway::schema {
-
-using Json = nlohmann::json;
 
 class Record;
 
@@ -34,7 +32,13 @@ class Field {
   /// complaint may be a tree of its own, as for records.
   using Rule = std::function<std::optional<Json>(const Json&)>;
 
-  explicit Field(Type type) : type_(type) {}
+  // In field.cc: with so many members each of these is long, and every schema would compile its own.
+  explicit Field(Type type);
+  Field(const Field&);
+  Field(Field&&) noexcept;
+  Field& operator=(const Field&);
+  Field& operator=(Field&&) noexcept;
+  ~Field();
 
   Field& required() { return required_ = true, *this; }
   Field& default_value(Json value) { return default_ = std::move(value), *this; }

@@ -117,6 +117,14 @@ Check Check::custom(std::vector<std::string> sources, Run run, bool with_missing
   return Check({{"custom_entity_check", std::move(inner)}}, std::move(run));
 }
 
+Record::Record(std::vector<Named> fields, std::vector<Check> checks, std::vector<Alias> aliases)
+    : fields_(std::move(fields)), checks_(std::move(checks)), aliases_(std::move(aliases)) {}
+Record::Record(const Record&) = default;
+Record::Record(Record&&) noexcept = default;
+Record& Record::operator=(const Record&) = default;
+Record& Record::operator=(Record&&) noexcept = default;
+Record::~Record() = default;
+
 const Field* Record::find(std::string_view name) const noexcept {
   const auto found = std::find_if(fields_.begin(), fields_.end(), [&](const Named& each) { return each.first == name; });
   return found == fields_.end() ? nullptr : &found->second;

@@ -47,8 +47,12 @@ class Record {
  public:
   using Named = std::pair<std::string, Field>;
 
-  Record(std::vector<Named> fields, std::vector<Check> checks = {}, std::vector<Alias> aliases = {})
-      : fields_(std::move(fields)), checks_(std::move(checks)), aliases_(std::move(aliases)) {}
+  Record(std::vector<Named> fields, std::vector<Check> checks = {}, std::vector<Alias> aliases = {});
+  Record(const Record&);
+  Record(Record&&) noexcept;
+  Record& operator=(const Record&);
+  Record& operator=(Record&&) noexcept;
+  ~Record();
 
   [[nodiscard]] const std::vector<Named>& fields() const noexcept { return fields_; }
   [[nodiscard]] const std::vector<Check>& checks() const noexcept { return checks_; }

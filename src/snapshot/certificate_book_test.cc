@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include <nlohmann/json.hpp>
+#include "base/json.h"
 
 #include "tls/default_certificate.h"
 
@@ -22,7 +22,7 @@ class CertificateBookTest : public ::testing::Test {
     return id;
   }
 
-  void set(const char* entity, int number, store::Json row) {
+  void set(const char* entity, int number, Json row) {
     store::Change change;
     change.entity = entity;
     change.id = id(number);

@@ -68,7 +68,7 @@ Status Publisher::load(store::Store& store, const entity::Catalog& catalog) {
     for (bool more = true; more;) {
       Result<store::Page> page = store.page(*type, request);
       if (!page) return page.error();
-      for (const store::Json& row : page->rows) {
+      for (const Json& row : page->rows) {
         if (type->name == "plugins" && !chains_.knows(row.value("name", ""))) {
           return Error{boost::system::errc::make_error_code(boost::system::errc::not_supported), Origin::gateway,
                        row.value("name", "") + " plugin is in use but not enabled"};
@@ -139,7 +139,7 @@ void Publisher::apply(const store::Change& change) {
   }
 }
 
-void Publisher::set_plugin(const store::Json& document) {
+void Publisher::set_plugin(const Json& document) {
   const auto row = entity::PluginConfig::from_json(document);
   chains_.set(row);
   stream_chains_.set(row);
@@ -155,7 +155,7 @@ void Publisher::route_changed(const Uuid& id) {
   stream_chains_.route_changed(id);
 }
 
-void Publisher::set_service(const store::Json& document) {
+void Publisher::set_service(const Json& document) {
   std::shared_ptr<const Upstream> upstream = make_upstream(entity::Service::from_json(document));
   const Uuid id = upstream->service.id;
   const std::shared_ptr<const Upstream>* before = working_.upstreams.find(id);
@@ -173,7 +173,7 @@ void Publisher::erase_service(const Uuid& id) {
   routes_of_service_.erase(id);
 }
 
-void Publisher::set_route(const store::Json& document) {
+void Publisher::set_route(const Json& document) {
   auto next = std::make_shared<const entity::Route>(entity::Route::from_json(document));
   if (const auto found = routes_.find(next->id); found != routes_.end() && found->second->service) {
     routes_of_service_[*found->second->service].erase(next->id);

@@ -45,14 +45,14 @@ class Publisher {
  private:
   void publish_soon();
   void apply(const store::Change& change);
-  void set_plugin(const store::Json& document);
+  void set_plugin(const Json& document);
   void erase_plugin(const Uuid& id);
-  void set_service(const store::Json& document);
+  void set_service(const Json& document);
   void erase_service(const Uuid& id);
   std::shared_ptr<const Upstream> make_upstream(entity::Service service);
   void add_elsewhere(Upstream& upstream);
   void trust_again();
-  void set_route(const store::Json& document);
+  void set_route(const Json& document);
   void erase_route(const Uuid& id);
   void route(const std::shared_ptr<const entity::Route>& route);
   void route_changed(const Uuid& id);

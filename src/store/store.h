@@ -3,21 +3,19 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <variant>
 #include <vector>
+#include "base/json.h"
 
 #include "base/result.h"
 #include "base/uuid.h"
 #include "entity/type.h"
 
 namespace gateway::store {
-
-using Json = nlohmann::json;
 
 /// Rows of one entity in ascending order of id.
 struct PageRequest {

@@ -1,9 +1,9 @@
 #pragma once
 
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>
+#include "base/json.h"
 
 #include "app/settings/listen.h"
 #include "app/settings/tls.h"

@@ -9,7 +9,6 @@ namespace gateway::plugins::canary {
 namespace {
 
 using schema::Check;
-using schema::Json;
 using schema::Record;
 
 schema::Field least(schema::Field field, double low) {

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <nlohmann/json.hpp>
 #include <optional>
+#include "base/json.h"
 
 #include "upstream/balancing/ring_hash.h"
 

@@ -18,7 +18,7 @@ class FileLog final : public plugin::Plugin {
 
  private:
   void append(const nlohmann::json& record) const {
-    std::string line = record.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+    std::string line = write_json(record);
     line += '\n';
     files_.append(path_, std::move(line), reopen_);
   }

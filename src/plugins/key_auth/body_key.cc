@@ -1,6 +1,6 @@
 #include "plugins/key_auth/body_key.h"
 
-#include <nlohmann/json.hpp>
+#include "base/json.h"
 
 #include "http/headers.h"
 #include "plugin/arguments.h"

@@ -11,7 +11,6 @@ namespace {
 
 using schema::Check;
 using schema::Field;
-using schema::Json;
 using schema::Record;
 
 Field limit(const char* sentence) { return schema::number().greater_than(0).describe(sentence); }

@@ -59,7 +59,7 @@ class RequestTermination final : public plugin::Plugin {
       reply.body = body_;
     } else if (!message_.empty()) {
       reply.content_type = "application/json; charset=utf-8";
-      reply.body = json{{"message", message_}}.dump(-1, ' ', false, json::error_handler_t::replace);
+      reply.body = write_json(json{{"message", message_}});
     }
     return Flow::reply(std::move(reply));
   }
@@ -95,12 +95,12 @@ class RequestTermination final : public plugin::Plugin {
     if (std::optional<json> fields = plugin::body_json(type, body, exchange.arena())) request["body"] = std::move(*fields);
     json out = {{"kong", {{"node_id", node_.id}, {"worker_pid", ::getpid()}, {"hostname", node_.hostname}}}, {"request", std::move(request)}};
     if (!message_.empty()) out["message"] = message_;
-    if (exchange.route != nullptr) out["matched_route"] = json::parse(exchange.route->document, nullptr, false);
-    if (exchange.service != nullptr) out["matched_service"] = json::parse(exchange.service->document, nullptr, false);
+    if (exchange.route != nullptr) out["matched_route"] = parse_json(exchange.route->document);
+    if (exchange.service != nullptr) out["matched_service"] = parse_json(exchange.service->document);
     http::Reply reply;
     reply.status = status_;
     reply.content_type = "application/json; charset=utf-8";
-    reply.body = out.dump(-1, ' ', false, json::error_handler_t::replace);
+    reply.body = write_json(out);
     co_return Flow::reply(std::move(reply));
   }
 

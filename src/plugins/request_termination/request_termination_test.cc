@@ -69,7 +69,7 @@ TEST_F(RequestTermination, EchoesTheRequest) {
   ASSERT_TRUE(flow.replies());
   EXPECT_EQ(flow.get().status, 404U);
   EXPECT_EQ(flow.get().content_type, "application/json; charset=utf-8");
-  const json answer = json::parse(flow.get().body);
+  const json answer = parse_json(flow.get().body);
   EXPECT_EQ(answer["message"], "Not found");
   EXPECT_EQ(answer["kong"]["node_id"], "00000000-0000-0000-0000-0000000000aa");
   EXPECT_EQ(answer["kong"]["hostname"], "host");
@@ -84,7 +84,7 @@ TEST_F(RequestTermination, EchoesTheRequest) {
   EXPECT_EQ(request["host"], "gate.test");
   EXPECT_EQ(request["port"], 8000);
   EXPECT_EQ(request["scheme"], "http");
-  EXPECT_EQ(request["uri_captures"], json::parse(R"({"unnamed":[],"named":{}})"));
+  EXPECT_EQ(request["uri_captures"], parse_json(R"({"unnamed":[],"named":{}})"));
   EXPECT_FALSE(answer.contains("matched_route"));
 }
 

@@ -77,7 +77,7 @@ class TableMigration {
     const Result<bool> row = statement.step();
     if (!row) return row.error();
     if (!*row) return Json();
-    Json layout = Json::parse(statement.text(0), nullptr, false);
+    Json layout = parse_json(statement.text(0));
     if (!layout.is_object()) return invalid("migrating: the layout of " + table_.type->name + " is not readable");
     return layout;
   }
@@ -155,7 +155,7 @@ class TableMigration {
         if (!*row) return {};
         id = last = statement.uuid(0);
         expires_at = statement.maybe_integer(2);
-        document = Json::parse(statement.text(1), nullptr, false);
+        document = parse_json(statement.text(1));
       }
       if (!document.is_object()) return invalid(fmt::format("migrating {}: row {} is no JSON object", table_.type->name, id.to_string()));
       Result<Row> row = Row::of(*table_.type, document, 0);

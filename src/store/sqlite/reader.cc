@@ -141,7 +141,7 @@ Result<std::vector<Change>> Reader::changes_after(std::int64_t sequence, std::si
     if (!*row) return changes;
     Change change{statement.integer(0), std::string(statement.text(1)), statement.uuid(2), Json(), Json()};
     if (!statement.is_null(3)) {
-      change.before = Json::parse(statement.text(3), nullptr, false);
+      change.before = parse_json(statement.text(3));
       if (change.before.is_discarded()) return invalid("reading the change log: a line is no JSON");
     }
     // Entities of another node's plugins may be in the log: what became of them is nothing to this one.

@@ -164,7 +164,7 @@ Result<std::string> cache_key_text(const entity::Type& type, const Json& key) {
 }
 
 Result<Json> document_of(const Statement& statement, int column, std::int64_t now) {
-  Json document = Json::parse(statement.text(column), nullptr, false);
+  Json document = parse_json(statement.text(column));
   if (!document.is_object()) return invalid("reading a row: its document is no JSON object");
   if (const auto expires_at = statement.maybe_integer(column + 1)) {
     // Rounded up: a row that is still there has something left to live.
