@@ -23,7 +23,9 @@ constexpr std::size_t most_texts = 64;
 constexpr std::uint64_t crowd_mark = 1;
 
 std::uint64_t pack(const Entry* entry) noexcept { return reinterpret_cast<std::uintptr_t>(entry); }
-const Entry* unpack(std::uint64_t word) noexcept { return reinterpret_cast<const Entry*>(static_cast<std::uintptr_t>(word)); }
+const Entry* unpack(std::uint64_t word) noexcept {
+  return reinterpret_cast<const Entry*>(static_cast<std::uintptr_t>(word));  // NOLINT(performance-no-int-to-ptr): as packed
+}
 
 bool takes_http(const entity::Route& route) noexcept { return (route.protocols & entity::http_protocols) != 0; }
 

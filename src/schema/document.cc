@@ -87,7 +87,7 @@ void coerce_value(const Field& field, Json& value) {
   }
 }
 
-std::string indented(const Json& tree, unsigned depth) {
+std::string indented(const Json& tree, std::size_t depth) {
   if (tree.is_string()) return '"' + tree.get<std::string>() + '"';
   if (tree.is_null()) return "nil";
   if (!tree.is_structured()) return write_json(tree);
@@ -217,7 +217,7 @@ std::string summary(const Json& complaints) {
         if (inner == "@entity") {
           for (const Json& text : each) all.push_back(text_of(text));
         } else {
-          all.push_back(name + "." + inner + ": " + text_of(each));
+          all.push_back(fmt::format("{}.{}: {}", name, inner, text_of(each)));
         }
       }
     } else if (complaint.is_array()) {

@@ -101,7 +101,8 @@ Check Check::conditional(std::string if_field, Field if_match, std::string then_
   };
   Json inner = {{"if_field", if_field}, {"if_match", shown(if_match)}, {"then_field", then_field}, {"then_match", shown(then_match)}};
   if (!error.empty()) inner["then_err"] = error;
-  return Check({{"conditional", std::move(inner)}}, [=](const Json& document, Json& errors) {
+  return Check({{"conditional", std::move(inner)}}, [if_field = std::move(if_field), if_match = std::move(if_match), then_field = std::move(then_field),
+                                                     then_match = std::move(then_match), error = std::move(error)](const Json& document, Json& errors) {
     const Json& given = at_path(document, if_field);
     if (given.is_null() || if_match.complaint(given)) return;
     const std::optional<Json> wrong = then_match.complaint(at_path(document, then_field));
